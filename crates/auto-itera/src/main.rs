@@ -1,0 +1,2 @@
+//! auto-itera
+fn main() {}

@@ -1,0 +1,1 @@
+//! The registered verdict rule.

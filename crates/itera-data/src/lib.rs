@@ -1,0 +1,1 @@
+//! itera-data
