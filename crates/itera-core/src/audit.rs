@@ -1,0 +1,220 @@
+//! The self-audit: what the ledger proves of every guard.
+
+use crate::chain::Entry;
+use crate::event::{ConsentChannel, Event, PassKind};
+use crate::frame::ArmRole;
+use crate::guards::{GUARDS, Guard, GuardId};
+use crate::state::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the audit says of a guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditStatus {
+    /// The ledger proves that the rule was held.
+    Passed,
+    /// The rule was waived or bent in the open.
+    Disclosed,
+    /// The rule has no object in this experiment.
+    NotApplicable,
+    /// The stage that it guards has not been reached.
+    Pending,
+    /// This version does not enforce the rule; nothing is claimed.
+    NotEnforced,
+}
+
+/// One line of the audit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditLine {
+    /// Guard.
+    pub guard: GuardId,
+    /// Finding.
+    pub status: AuditStatus,
+    /// What proves it, or why it does not apply.
+    pub evidence: String,
+    /// The entry of the ledger that proves it.
+    pub entry: Option<u64>,
+}
+
+/// The audit of an experiment, one line per guard in registry order.
+pub fn audit(entries: &[Entry]) -> Vec<AuditLine> {
+    let state = State::replay(entries.iter().map(|e| &e.event));
+    GUARDS
+        .iter()
+        .map(|guard| line(guard, entries, &state))
+        .collect()
+}
+
+fn line(guard: &Guard, entries: &[Entry], state: &State) -> AuditLine {
+    let (status, evidence, entry) = if guard.enforced {
+        finding(guard.id, entries, state)
+    } else {
+        (
+            AuditStatus::NotEnforced,
+            "not enforced by this version; nothing is claimed".to_owned(),
+            None,
+        )
+    };
+    AuditLine {
+        guard: guard.id,
+        status,
+        evidence,
+        entry,
+    }
+}
+
+type Finding = (AuditStatus, String, Option<u64>);
+
+fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
+    use GuardId as G;
+    let find =
+        |wanted: fn(&Event) -> bool| entries.iter().find(|e| wanted(&e.event)).map(|e| e.seq);
+    let locked = find(|e| matches!(e, Event::FrameLocked { .. }));
+    let sourced = find(|e| matches!(e, Event::RowsSourced { .. }));
+    let dev = find(|e| matches!(e, Event::PassStarted { pass } if pass.kind == PassKind::Dev));
+    let gate = find(|e| matches!(e, Event::GateJudged { .. }));
+    let arms_locked = find(|e| matches!(e, Event::ArmsLocked { .. }));
+    let test = find(|e| matches!(e, Event::PassStarted { pass } if pass.kind == PassKind::Test));
+    let verdict = find(|e| matches!(e, Event::VerdictReached { .. }));
+    let proposals: Vec<(u64, &crate::event::Proposal)> = entries
+        .iter()
+        .filter_map(|e| match &e.event {
+            Event::ChangeProposed { proposal } => Some((e.seq, proposal)),
+            _ => None,
+        })
+        .collect();
+    let frame = state.frame.as_ref();
+    let waiver = |guard: G| frame.and_then(|f| f.acknowledged.get(guard.name()));
+    let at = |entry: Option<u64>, text: String| match entry {
+        Some(_) => (AuditStatus::Passed, text, entry),
+        None => (AuditStatus::Pending, "not reached".to_owned(), None),
+    };
+    let none = |text: &str| (AuditStatus::NotApplicable, text.to_owned(), None);
+    let disclosed = |entry: Option<u64>, text: String| (AuditStatus::Disclosed, text, entry);
+
+    match id {
+        G::FrameFirst => at(sourced, format!("rows were drawn in entry {}, after the lock in entry {}", show(sourced), show(locked))),
+        G::FrameFrozen => match entries.iter().find_map(|e| match &e.event {
+            Event::FrameLocked { consent, frame_hash, .. } => Some((e.seq, consent, frame_hash)),
+            _ => None,
+        }) {
+            None => at(None, String::new()),
+            Some((seq, consent, hash)) => {
+                let text = format!("locked under {}; confirmed {}", hash.short(), channel(consent.channel));
+                if consent.channel == ConsentChannel::Relayed {
+                    disclosed(Some(seq), format!("{text}: the engine has the agent's word for it"))
+                } else {
+                    at(Some(seq), text)
+                }
+            }
+        },
+        G::NamedCandidates => at(locked, frame.map_or(String::new(), |f| format!("one baseline and {} arm(s)", f.arms.len()))),
+        G::RealBaseline => at(locked, frame.map_or(String::new(), |f| format!("baseline is {}", f.baseline.reference))),
+        G::OneChangePerArm => at(locked, "every arm states its change; the diffs are in the ledger".into()),
+        G::NegativeControl => match frame {
+            Some(f) if f.arms.iter().any(|a| a.role == ArmRole::NegativeControl) => at(locked, "a negative control is among the arms".into()),
+            Some(_) if waiver(id).is_some() => disclosed(locked, format!("waived: {}", waiver(id).map_or("", String::as_str))),
+            _ => none("not a question of model or logic"),
+        },
+        G::OnePrimaryMetric => at(locked, frame.map_or(String::new(), |f| format!("primary `{}`, {} secondary", f.metric.name, f.secondary.len()))),
+        G::DeterministicFirst => at(locked, "the scorer is deterministic; no judge took part".into()),
+        G::TaxonomyLocked => at(locked, frame.map_or(String::new(), |f| format!("{} failure modes with weights", f.failure_modes.len()))),
+        G::SeverityDeclared => match frame {
+            Some(f) if f.severity.is_some() => at(sourced, "a severity column and its cap are registered".into()),
+            Some(_) if waiver(id).is_some() => disclosed(sourced, format!("waived: {}", waiver(id).map_or("", String::as_str))),
+            _ => at(sourced, "no numeric column varies more than five times".into()),
+        },
+        G::PoweredDesign => match waiver(id) {
+            Some(reason) => disclosed(locked, format!("the design may not reach its power; acknowledged: {reason}")),
+            None => at(locked, "the design reaches the registered power, or could not be simulated before the rows were counted".into()),
+        },
+        G::Provenance => at(locked, frame.map_or(String::new(), |f| format!("{:?}: {}", f.source.provenance.origin, f.source.provenance.statement))),
+        G::ReflectDistribution => match state.sample.as_ref().and_then(|s| s.dominant_entity_share) {
+            Some(share) if waiver(id).is_some() => disclosed(sourced, format!("dominant entity {:.0}%; acknowledged: {}", share * 100.0, waiver(id).map_or("", String::as_str))),
+            Some(share) => at(sourced, format!("the most frequent entity holds {:.0}% of the sample", share * 100.0)),
+            None if sourced.is_some() => disclosed(sourced, "no entity column is registered, so no cap was applied; slices are weighted to production".into()),
+            None => at(None, String::new()),
+        },
+        G::StratifiedSplit => at(sourced, "every slice and stratum is in every split".into()),
+        G::NoLeakage => at(sourced, state.sample.as_ref().map_or(String::new(), |s| format!("{} linked group(s) kept together", s.linked_groups))),
+        G::SealedTest => at(sourced, state.sample.as_ref().map_or(String::new(), |s| format!("{} test rows sealed", s.splits.test))),
+        G::PeekDemotes => match state.demoted.len() {
+            0 => at(sourced, "no dev row was revealed".into()),
+            n => disclosed(sourced, format!("{n} dev row(s) were revealed and moved to train")),
+        },
+        G::PilotFirst => {
+            let pilot = entries.iter().find(|e| matches!(&e.event, Event::PilotRun { passed: true, .. })).map(|e| e.seq);
+            let repaired = entries.iter().filter(|e| matches!(&e.event, Event::ArmRepaired { .. })).count();
+            if pilot.is_some() && repaired > 0 {
+                disclosed(pilot, format!("passed after {repaired} repair(s), before any dev row was scored"))
+            } else {
+                at(pilot, "every arm answered one train row in full".into())
+            }
+        }
+        G::SameInputs => at(dev, "every arm ran from its snapshot, checked before each pass".into()),
+        G::ThreeTrials => at(dev, frame.map_or(String::new(), |f| format!("{} trials per row and arm", f.trials))),
+        G::NoiseFloor | G::MeanNotBest | G::NoEarlyStop | G::SteadyCost => at(dev, match id {
+            G::NoiseFloor => "noise and smallest detectable effect stand beside every effect",
+            G::MeanNotBest => "figures are means over all trials",
+            G::NoEarlyStop => "no score was shown before its pass was complete",
+            _ => "first-call cost is reported apart",
+        }.into()),
+        G::HypothesisFirst | G::OneChangePerIteration | G::OutcomeComputed => match proposals.first() {
+            None if dev.is_some() => none("nothing was changed"),
+            None => at(None, String::new()),
+            Some((seq, _)) => at(Some(*seq), match id {
+                G::HypothesisFirst => format!("{} change(s), each with its hypothesis before its score", proposals.len()),
+                G::OneChangePerIteration => format!("largest diff: {} lines in {} file(s)",
+                    proposals.iter().map(|(_, p)| p.diff.added + p.diff.removed).max().unwrap_or(0),
+                    proposals.iter().map(|(_, p)| p.diff.files.len()).max().unwrap_or(0)),
+                _ => "outcomes were computed from dev".to_owned(),
+            }),
+        },
+        G::SprintCap | G::SprintLimit | G::GateBetweenSprints | G::NoHardcodes => match (proposals.is_empty(), gate) {
+            (true, _) if dev.is_some() => none("nothing was changed"),
+            (_, Some(_)) => at(gate, match id {
+                G::SprintCap => "at most three iterations in every sprint".to_owned(),
+                G::SprintLimit => format!("{} sprint(s)", state.gates.len()),
+                G::GateBetweenSprints => format!("{} gate(s) judged every change", state.gates.len()),
+                _ => {
+                    let dropped = state.gates.iter().flat_map(|g| &g.findings).filter(|f| !f.kept).count();
+                    format!("{dropped} change(s) were not kept; none that was kept quotes a dev row")
+                }
+            }),
+            _ => at(None, String::new()),
+        },
+        G::LockLatest => at(arms_locked, "the engine took the latest gate-passed version of each arm".into()),
+        G::ContaminationScan => at(arms_locked, "no locked arm holds text of a sealed row that train lacks".into()),
+        G::OneTestPass => at(test, format!("one test pass, {} calls", state.test_pass().map_or(0, |p| p.plan.calls))),
+        G::RegisteredRule | G::SliceFloor | G::FailureModeShift | G::SeverityTieBreak | G::NoPowerNoClaim | G::OverfitAlarm | G::Multiplicity => {
+            at(verdict, match id {
+                G::RegisteredRule => "the verdict is recomputed by `verify` from the scores",
+                G::SliceFloor => "every slice was held against the registered floor",
+                G::FailureModeShift => "rates of every registered mode were compared",
+                G::SeverityTieBreak => "weighted and unweighted effects are printed",
+                G::NoPowerNoClaim => "kill was said only where the upper bound is below the margin or harm is shown",
+                G::OverfitAlarm => "dev and test effects were compared",
+                _ => "Holm's procedure over arms and slices",
+            }.into())
+        }
+        G::NoIterationAfterVerdict => at(verdict, "the verdict closed the experiment".into()),
+        G::LedgerIntact => at(entries.last().map(|e| e.seq), format!("chain of {} entries intact", entries.len())),
+        G::RubricLocked | G::LabelNoiseAudit | G::SourceFenced | G::SmallSampleFolds | G::BlindJudge | G::CrossJudge => {
+            (AuditStatus::NotEnforced, "not enforced by this version; nothing is claimed".to_owned(), None)
+        }
+    }
+}
+
+fn show(entry: Option<u64>) -> String {
+    entry.map_or_else(|| "?".to_owned(), |e| e.to_string())
+}
+
+fn channel(channel: ConsentChannel) -> &'static str {
+    match channel {
+        ConsentChannel::Elicited => "by the person through the client",
+        ConsentChannel::Terminal => "by the person in a terminal",
+        ConsentChannel::Relayed => "as relayed by the agent",
+        ConsentChannel::Demo => "by the demo",
+    }
+}

@@ -1,0 +1,129 @@
+//! `propose`: a hypothesis and the one change that tests it.
+
+use super::{Move, permit};
+use crate::event::{Event, Proposal};
+use crate::frame::ArmSpec;
+use crate::guards::{GuardId, Problem, Rejection};
+use crate::ids::{ArmId, Version};
+use crate::snapshot::{Snapshot, SnapshotDiff};
+use crate::state::State;
+
+/// Fewest characters of a hypothesis or a change that says anything.
+const STATEMENT: usize = 20;
+
+/// Register a change.
+#[derive(Debug, Clone)]
+pub struct Propose {
+    /// Arm that changes.
+    pub arm: ArmId,
+    /// What should happen and why.
+    pub hypothesis: String,
+    /// The one change.
+    pub change: String,
+    /// The arm as it is now.
+    pub spec: ArmSpec,
+    /// Its files now.
+    pub snapshot: Snapshot,
+    /// Difference to the version it builds on.
+    pub diff: SnapshotDiff,
+}
+
+/// The version a new proposal for an arm would build on.
+pub fn builds_on(state: &State, arm: &ArmId) -> Option<Version> {
+    let pending = state.pending_proposal().filter(|p| &p.arm == arm);
+    match pending {
+        Some(p) => Some(p.builds_on),
+        None => state.arms.get(arm).map(|a| a.effective()),
+    }
+}
+
+pub(super) fn decide(state: &State, command: Propose) -> Result<Vec<Event>, Rejection> {
+    permit(state, Move::Propose)?;
+    let mut rejection = Rejection::default();
+    let (Some(frame), Some(arm)) = (&state.frame, state.arms.get(&command.arm)) else {
+        return Err(Problem::new(
+            "arm",
+            "no such arm in the frame",
+            format!(
+                "Name one of: {}.",
+                state
+                    .arms
+                    .keys()
+                    .map(ArmId::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        )
+        .into());
+    };
+    let attempted = format!("`propose` for `{}`", command.arm);
+    if command.arm == frame.baseline.id {
+        rejection.refuse(
+            GuardId::FrameFrozen,
+            &attempted,
+            "the baseline is what is deployed; it does not change within an experiment",
+        );
+    }
+    if arm.killed {
+        rejection.refuse(
+            GuardId::NoHardcodes,
+            &attempted,
+            "the gate killed this arm: most of its changes were hardcodes",
+        );
+    }
+    if let Some(pending) = state.pending_proposal().filter(|p| p.arm != command.arm) {
+        rejection.refuse(
+            GuardId::OneChangePerIteration,
+            &attempted,
+            format!(
+                "version {} of `{}` is registered and not yet scored",
+                pending.version, pending.arm
+            ),
+        );
+    }
+    let said = |text: &str| text.trim().chars().count() >= STATEMENT;
+    if !said(&command.hypothesis) {
+        rejection.refuse(
+            GuardId::HypothesisFirst,
+            &attempted,
+            format!("the hypothesis has {} characters; a prediction with a mechanism needs at least {STATEMENT}", command.hypothesis.trim().chars().count()),
+        );
+    }
+    if !said(&command.change) {
+        rejection.refuse(
+            GuardId::OneChangePerIteration,
+            &attempted,
+            format!("the change is stated in {} characters; at least {STATEMENT} are needed to say what the one change is", command.change.trim().chars().count()),
+        );
+    }
+    let Some(base) = builds_on(state, &command.arm) else {
+        return rejection.or(Vec::new());
+    };
+    if arm
+        .version(base)
+        .is_some_and(|v| v.snapshot.digest == command.snapshot.digest)
+    {
+        rejection.problem(
+            "files",
+            format!("nothing changed: the arm's files and command are those of version {base}"),
+            "Edit the arm's files (or give a new command), then propose.",
+        );
+    }
+    let iteration = state
+        .pending_proposal()
+        .map_or(state.sprint.len() as u32 + 1, |p| p.iteration);
+    rejection.or(vec![Event::ChangeProposed {
+        proposal: Proposal {
+            version: arm.newest() + 1,
+            builds_on: base,
+            sprint: state.sprint_number(),
+            iteration,
+            arm: command.arm,
+            hypothesis: command.hypothesis,
+            change: command.change,
+            spec: command.spec,
+            snapshot: command.snapshot,
+            diff: command.diff,
+        },
+    }])
+}

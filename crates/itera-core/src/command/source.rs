@@ -1,0 +1,107 @@
+//! `source_rows`: rows sampled, grouped, stratified, split and sealed.
+
+use super::{Move, permit};
+use crate::event::Event;
+use crate::guards::{GuardId, Rejection};
+use crate::ids::Digest;
+use crate::sample::SampleSummary;
+use crate::state::State;
+
+/// Fewest test rows of a slice for which an interval exists.
+pub const MIN_SLICE_ROWS: u64 = 12;
+/// Stakes that vary by more than this many times need a severity weight.
+pub const SEVERITY_SPREAD: f64 = 5.0;
+/// Largest share of the sample that one entity may hold.
+pub const DOMINANT_SHARE: f64 = 1.0 / 3.0;
+
+/// Record the sample that was drawn.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Counts and audit.
+    pub summary: SampleSummary,
+    /// Digest of the metadata of all rows.
+    pub rows_digest: Digest,
+}
+
+pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejection> {
+    permit(state, Move::Source)?;
+    let mut rejection = Rejection::default();
+    let Some(frame) = &state.frame else {
+        return Ok(Vec::new());
+    };
+    let s = &command.summary;
+    let attempted = "`source_rows`";
+    for cell in &s.distribution {
+        let splits = [
+            ("train", cell.splits.train, 1),
+            ("dev", cell.splits.dev, 1),
+            (
+                "test",
+                cell.splits.test,
+                if cell.is_slice { MIN_SLICE_ROWS } else { 1 },
+            ),
+        ];
+        for (split, rows, least) in splits {
+            if rows < least {
+                rejection.refuse(
+                    GuardId::StratifiedSplit,
+                    attempted,
+                    format!(
+                        "{} `{}` = `{}` has {rows} row(s) in {split} of {} sampled; at least {least} are needed",
+                        if cell.is_slice { "slice" } else { "stratum" },
+                        cell.column,
+                        cell.value,
+                        cell.sampled
+                    ),
+                );
+            }
+        }
+    }
+    if s.splits.test < MIN_SLICE_ROWS {
+        rejection.refuse(
+            GuardId::StratifiedSplit,
+            attempted,
+            format!(
+                "the test has {} rows; at least {MIN_SLICE_ROWS} are needed for any interval",
+                s.splits.test
+            ),
+        );
+    }
+    let waived = |guard: GuardId| {
+        frame
+            .acknowledged
+            .get(guard.name())
+            .is_some_and(|r| r.trim().chars().count() >= 20)
+    };
+    if let Some(share) = s.dominant_entity_share
+        && share > DOMINANT_SHARE
+        && !waived(GuardId::ReflectDistribution)
+    {
+        rejection.refuse(
+            GuardId::ReflectDistribution,
+            attempted,
+            format!(
+                "one entity holds {:.0}% of the sample; at most {:.0}% are allowed",
+                share * 100.0,
+                DOMINANT_SHARE * 100.0
+            ),
+        );
+    }
+    if frame.severity.is_none() && !waived(GuardId::SeverityDeclared) {
+        for (column, spread) in s
+            .numeric_spread
+            .iter()
+            .filter(|(_, r)| **r > SEVERITY_SPREAD)
+        {
+            rejection.refuse(
+                GuardId::SeverityDeclared,
+                attempted,
+                format!("column `{column}` varies {spread:.0}-fold between its 5th and 95th percentile and no severity is registered"),
+            );
+        }
+    }
+    rejection.or(vec![Event::RowsSourced {
+        summary: Box::new(command.summary),
+        rows_digest: command.rows_digest,
+    }])
+}

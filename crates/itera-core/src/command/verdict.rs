@@ -1,0 +1,65 @@
+//! `verdict`: the registered rule applied to the sealed test, and the folder that follows.
+
+use super::{Move, permit};
+use crate::event::Event;
+use crate::guards::{Problem, Rejection};
+use crate::ids::Digest;
+use crate::rule::{Table, judge};
+use crate::state::{Stage, State};
+use std::collections::BTreeMap;
+
+/// Apply the registered rule.
+#[derive(Debug)]
+pub struct ReachVerdict {
+    /// The test's scores.
+    pub table: Table,
+    /// Digest of the score records the table was built from.
+    pub records_digest: Digest,
+}
+
+pub(super) fn decide(state: &State, command: ReachVerdict) -> Result<Vec<Event>, Rejection> {
+    permit(state, Move::Verdict)?;
+    let Some(frame) = &state.frame else {
+        return Ok(Vec::new());
+    };
+    let recorded = state.test_pass().and_then(|p| p.records_digest.as_ref());
+    if recorded != Some(&command.records_digest) {
+        return Err(Problem::new(
+            "results",
+            "the score records of the test are not those that were recorded when the pass was completed",
+            "Restore the project's store from a copy.",
+        )
+        .into());
+    }
+    match judge(&frame.rule(), &command.table) {
+        Ok(verdict) => Ok(vec![Event::VerdictReached {
+            verdict: Box::new(verdict),
+            records_digest: command.records_digest,
+        }]),
+        Err(error) => Err(Problem::new(
+            "ship_rule",
+            error.to_string(),
+            "The rule cannot be applied to these scores; the experiment can only be abandoned.",
+        )
+        .into()),
+    }
+}
+
+/// Record the folder that was written.
+#[derive(Debug, Clone)]
+pub struct Conclude {
+    /// Folder, relative to the project.
+    pub folder: String,
+    /// Digest of every file in it.
+    pub files: BTreeMap<String, Digest>,
+}
+
+pub(super) fn decide_conclude(state: &State, command: Conclude) -> Result<Vec<Event>, Rejection> {
+    if state.stage != Stage::Concluded {
+        return Err(Problem::new("stage", "there is no verdict yet", "Call `verdict`.").into());
+    }
+    Ok(vec![Event::Concluded {
+        folder: command.folder,
+        files: command.files,
+    }])
+}

@@ -1,0 +1,349 @@
+//! What happened, in the past tense. The ledger is a list of these, and everything else is folded
+//! from it.
+
+use crate::frame::{ArmSpec, Frame};
+use crate::ids::{ArmId, Digest, ExperimentId, RowId, Version};
+use crate::rule::Verdict;
+use crate::sample::SampleSummary;
+use crate::snapshot::{Snapshot, SnapshotDiff};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A draft of the frame was written or replaced.
+    FrameDrafted {
+        /// The experiment.
+        id: ExperimentId,
+        /// The draft.
+        frame: Box<Frame>,
+    },
+    /// The frame was confirmed and locked.
+    FrameLocked {
+        /// Hash of the frame.
+        frame_hash: Digest,
+        /// Who confirmed it and how.
+        consent: Consent,
+        /// What each arm was, baseline included.
+        snapshots: BTreeMap<ArmId, Snapshot>,
+        /// How each arm differs from the baseline.
+        diffs: BTreeMap<ArmId, SnapshotDiff>,
+    },
+    /// Rows were sampled, split and sealed.
+    RowsSourced {
+        /// Counts and audit.
+        summary: Box<SampleSummary>,
+        /// Digest of the metadata of all rows.
+        rows_digest: Digest,
+    },
+    /// An arm version's prepare command ran to its end.
+    ArmPrepared {
+        /// Arm.
+        arm: ArmId,
+        /// Version.
+        version: Version,
+        /// Digest of everything it wrote.
+        state_digest: Digest,
+        /// Train rows it was given.
+        train_rows: u64,
+        /// Seconds it took.
+        seconds: f64,
+    },
+    /// An arm was repaired after a failed pilot, before any dev row was scored.
+    ArmRepaired {
+        /// Arm.
+        arm: ArmId,
+        /// Why.
+        reason: String,
+        /// What it is now.
+        snapshot: Snapshot,
+        /// Difference to what was locked.
+        diff: SnapshotDiff,
+    },
+    /// One train row went through every arm.
+    PilotRun {
+        /// The row.
+        row: RowId,
+        /// Every arm's fields, checked.
+        arms: BTreeMap<ArmId, PilotArm>,
+        /// Whether every field of every arm was populated.
+        passed: bool,
+    },
+    /// A pass over dev or test was started.
+    PassStarted {
+        /// Its plan.
+        pass: PassPlan,
+    },
+    /// All calls of a pass were recorded.
+    PassCompleted {
+        /// Number of the pass.
+        pass: u32,
+        /// Digest of all its score records.
+        records_digest: Digest,
+        /// Records.
+        records: u64,
+        /// Records of failed calls.
+        failed_calls: u64,
+        /// Dollars spent by the pass.
+        cost_usd: f64,
+        /// Digest of the metadata of the rows scored.
+        rows_digest: Digest,
+        /// The outcome of the iteration this pass scored, if it did.
+        iteration: Option<IterationOutcome>,
+    },
+    /// A dev pass was cancelled; its scores are never shown.
+    PassCancelled {
+        /// Number of the pass.
+        pass: u32,
+        /// Why.
+        reason: String,
+    },
+    /// The differences of the last pass were shown.
+    Diagnosed {
+        /// Number of the pass.
+        pass: u32,
+    },
+    /// Dev rows were revealed, and so belong to train from now on.
+    RowsDemoted {
+        /// The rows.
+        rows: Vec<RowId>,
+    },
+    /// A new version of an arm was registered.
+    ChangeProposed {
+        /// What was proposed.
+        proposal: Proposal,
+    },
+    /// The gate between sprints was passed.
+    GateJudged {
+        /// What was found and decided.
+        gate: GateRecord,
+    },
+    /// The versions that go to the test were locked.
+    ArmsLocked {
+        /// Version of every arm that goes to the test, baseline included.
+        versions: BTreeMap<ArmId, Version>,
+        /// Digest of what each will run.
+        fingerprints: BTreeMap<ArmId, Digest>,
+    },
+    /// The registered rule was applied.
+    VerdictReached {
+        /// The verdict.
+        verdict: Box<Verdict>,
+        /// Digest of the score records it was computed from.
+        records_digest: Digest,
+    },
+    /// The folder of the conclusion was written.
+    Concluded {
+        /// Folder, relative to the project.
+        folder: String,
+        /// Digest of every file in it.
+        files: BTreeMap<String, Digest>,
+    },
+    /// The experiment was given up.
+    Abandoned {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who confirmed the frame and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Consent {
+    /// How the confirmation reached the engine.
+    pub channel: ConsentChannel,
+    /// What was said, where it was relayed.
+    pub statement: String,
+}
+
+/// How a confirmation reached the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentChannel {
+    /// The client asked the person (elicitation); the agent cannot forge this.
+    Elicited,
+    /// The person confirmed in a terminal.
+    Terminal,
+    /// The agent says that the person confirmed; disclosed.
+    Relayed,
+    /// The demo, which has no person to ask.
+    Demo,
+}
+
+/// One arm's answer to the pilot row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PilotArm {
+    /// Whether an output came.
+    pub answered: bool,
+    /// Characters of output.
+    pub output_chars: u64,
+    /// Score of the row.
+    pub score: f64,
+    /// Failure modes of the row.
+    pub failure_modes: Vec<String>,
+    /// Dollars, where reported.
+    pub cost_usd: Option<f64>,
+    /// Input tokens, where reported.
+    pub input_tokens: Option<u64>,
+    /// Output tokens, where reported.
+    pub output_tokens: Option<u64>,
+    /// Milliseconds.
+    pub latency_ms: f64,
+    /// What is missing or wrong, for the person; empty where the arm passed.
+    pub problems: Vec<String>,
+}
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PassKind {
+    /// Dev rows (and a few train rows whose outputs may be read).
+    Dev,
+    /// The sealed rows, once.
+    Test,
+}
+
+/// The work of one pass; the list of calls follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PassPlan {
+    /// Number, from 1.
+    pub pass: u32,
+    /// Dev or test.
+    pub kind: PassKind,
+    /// Arm versions that answer.
+    pub arms: Vec<(ArmId, Version)>,
+    /// Rows of dev (or test).
+    pub rows: Vec<RowId>,
+    /// Train rows scored along for error analysis (dev passes only).
+    pub train_rows: Vec<RowId>,
+    /// Trials per row.
+    pub trials: u32,
+    /// Seed of the order of calls.
+    pub seed: u64,
+    /// Calls in all.
+    pub calls: u64,
+}
+
+impl PassPlan {
+    /// Every call, in its seeded order.
+    pub fn work(&self) -> Vec<crate::scores::WorkItem> {
+        let rows: Vec<RowId> = self.rows.iter().chain(&self.train_rows).cloned().collect();
+        crate::scores::work_plan(&self.arms, &rows, self.trials, self.seed)
+    }
+}
+
+/// A hypothesis and the one change that tests it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Proposal {
+    /// Arm that changes.
+    pub arm: ArmId,
+    /// The new version.
+    pub version: Version,
+    /// The version it builds on.
+    pub builds_on: Version,
+    /// Sprint, from 1.
+    pub sprint: u32,
+    /// Iteration within the sprint, from 1.
+    pub iteration: u32,
+    /// What should happen and why.
+    pub hypothesis: String,
+    /// The one change.
+    pub change: String,
+    /// The arm as it is now (its command may have changed).
+    pub spec: ArmSpec,
+    /// Its files.
+    pub snapshot: Snapshot,
+    /// Difference to the version it builds on.
+    pub diff: SnapshotDiff,
+}
+
+/// What dev says of one iteration, computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IterationOutcome {
+    /// Arm.
+    pub arm: ArmId,
+    /// New version.
+    pub version: Version,
+    /// Version it is compared with.
+    pub builds_on: Version,
+    /// Mean paired difference on dev rows that both versions answered (fraction).
+    pub effect: f64,
+    /// Its standard error (fraction).
+    pub se: f64,
+    /// Rows compared.
+    pub rows: u64,
+    /// Supported, neutral or falsified.
+    pub outcome: Outcome,
+}
+
+/// What became of a hypothesis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The gain is at least twice its noise.
+    Supported,
+    /// The difference is within twice its noise.
+    Neutral,
+    /// A loss of at least twice its noise.
+    Falsified,
+}
+
+/// What the agent says a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeClass {
+    /// Would have been written without seeing a row.
+    Mechanism,
+    /// Wins particular rows.
+    Hardcode,
+    /// Cannot tell; counts as a hardcode.
+    CannotTell,
+}
+
+/// The gate's finding on one change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateFinding {
+    /// Arm.
+    pub arm: ArmId,
+    /// Version that carries the change.
+    pub version: Version,
+    /// What the agent says it is.
+    pub class: ChangeClass,
+    /// The agent's reason.
+    pub reason: String,
+    /// Pieces of text that the change quotes from dev rows and that no train row has: how many.
+    pub quoted_dev_rows: u64,
+    /// Whether the change is kept.
+    pub kept: bool,
+}
+
+/// What follows from a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateDecision {
+    /// Another sprint may start (or the arms may be locked).
+    Continue,
+    /// Signal is spent: lock.
+    Lock,
+    /// No candidate is left.
+    Kill,
+}
+
+/// The gate between two sprints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateRecord {
+    /// Sprint that ends here, from 1.
+    pub sprint: u32,
+    /// One finding per change of the sprint.
+    pub findings: Vec<GateFinding>,
+    /// Whether the agent sees signal left, and why.
+    pub signal_left: bool,
+    /// Why.
+    pub reason: String,
+    /// Arms killed because most of their changes were hardcodes.
+    pub killed: Vec<ArmId>,
+    /// What follows.
+    pub decision: GateDecision,
+}
