@@ -119,6 +119,29 @@ impl<'a> Decider<'a> {
         self.decide(table).1
     }
 
+    /// For every arm, the p-values of the true effects: of the aggregate from below and from above, and from below of
+    /// every slice of at least 20 rows. A bound misses exactly where the p-value of the truth is under `alpha`.
+    pub(crate) fn p_at(&self, table: &Table, truth: &crate::worlds::Truth) -> Vec<(f64, f64, Vec<f64>)> {
+        let mut scratch = Scratch::default();
+        (1..table.arms.len())
+            .map(|arm| {
+                let whole = measure(table, &self.layout.all, &mut scratch, effect(table, arm));
+                let slices = self
+                    .layout
+                    .slices
+                    .iter()
+                    .zip(&truth.slices)
+                    .filter(|(slice, _)| slice.region.rows.len() >= 20)
+                    .map(|(slice, effects)| {
+                        measure(table, &slice.region, &mut scratch, effect(table, arm)).p_above(effects[arm - 1])
+                    })
+                    .collect();
+                let target = truth.aggregate[arm - 1];
+                (whole.p_above(target), whole.p_below(target), slices)
+            })
+            .collect()
+    }
+
     fn region_evidence(
         &self,
         table: &Table,

@@ -22,8 +22,9 @@ mod spec;
 mod table;
 mod verdict;
 
+pub(crate) use decide::Decision;
+pub(crate) use judge::Decider;
 pub use judge::judge;
-pub(crate) use judge::{Decider, Decisions};
 pub use overfit::{OverfitAlarm, overfit_alarm};
 pub use spec::{
     EffectEvidence, Evidence, FailureModeWeight, FloorEvidence, GainMetric, Objective,
