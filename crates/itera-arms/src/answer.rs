@@ -21,8 +21,7 @@ pub(crate) struct Answer {
 /// # Errors
 /// Why it cannot be read, without quoting it: not UTF-8, or an envelope with a wrong type.
 pub(crate) fn read(stdout: &[u8]) -> Result<Answer, String> {
-    let text = std::str::from_utf8(stdout)
-        .map_err(|e| format!("stdout is not UTF-8 from byte {}", e.valid_up_to()))?;
+    let text = std::str::from_utf8(stdout).map_err(|e| format!("stdout is not UTF-8 from byte {}", e.valid_up_to()))?;
     if text.trim_start().starts_with('{')
         && let Ok(Value::Object(object)) = serde_json::from_str(text)
         && object.contains_key("output")
@@ -31,10 +30,7 @@ pub(crate) fn read(stdout: &[u8]) -> Result<Answer, String> {
     }
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    Ok(Answer {
-        output: text.to_owned(),
-        ..Answer::default()
-    })
+    Ok(Answer { output: text.to_owned(), ..Answer::default() })
 }
 
 /// Reads a worker's line, whose `id` was matched and removed.
@@ -45,10 +41,7 @@ pub(crate) fn read_line(object: Map<String, Value>) -> Result<Answer, String> {
     if object.contains_key("output") {
         envelope(&object)
     } else {
-        Ok(Answer {
-            output: Value::Object(object).to_string(),
-            ..Answer::default()
-        })
+        Ok(Answer { output: Value::Object(object).to_string(), ..Answer::default() })
     }
 }
 
@@ -60,19 +53,10 @@ fn envelope(object: &Map<String, Value>) -> Result<Answer, String> {
         Some(other) => other.to_string(),
     };
     let cost_usd = given("cost_usd")
-        .map(|v| {
-            v.as_f64()
-                .filter(|c| c.is_finite() && *c >= 0.0)
-                .ok_or("`cost_usd` is not a number of at least 0")
-        })
+        .map(|v| v.as_f64().filter(|c| c.is_finite() && *c >= 0.0).ok_or("`cost_usd` is not a number of at least 0"))
         .transpose()?;
     let tokens = |key: &str| {
-        given(key)
-            .map(|v| {
-                v.as_u64()
-                    .ok_or(format!("`{key}` is not a whole number of at least 0"))
-            })
-            .transpose()
+        given(key).map(|v| v.as_u64().ok_or(format!("`{key}` is not a whole number of at least 0"))).transpose()
     };
     let failure_modes = match given("failure_modes") {
         None => Vec::new(),
@@ -141,21 +125,12 @@ mod tests {
             (r#"{"output":"secret","cost_usd":"0.1"}"#, "cost_usd"),
             (r#"{"output":"secret","input_tokens":1.5}"#, "input_tokens"),
             (r#"{"output":"secret","output_tokens":-3}"#, "output_tokens"),
-            (
-                r#"{"output":"secret","failure_modes":"secret"}"#,
-                "failure_modes",
-            ),
-            (
-                r#"{"output":"secret","failure_modes":[1]}"#,
-                "failure_modes",
-            ),
+            (r#"{"output":"secret","failure_modes":"secret"}"#, "failure_modes"),
+            (r#"{"output":"secret","failure_modes":[1]}"#, "failure_modes"),
         ] {
             let why = read(text.as_bytes()).unwrap_err();
             assert!(why.contains(needle) && !why.contains("secret"), "{why}");
         }
-        assert_eq!(
-            read(b"ab\xff").unwrap_err(),
-            "stdout is not UTF-8 from byte 2"
-        );
+        assert_eq!(read(b"ab\xff").unwrap_err(), "stdout is not UTF-8 from byte 2");
     }
 }

@@ -134,15 +134,7 @@ pub(crate) async fn execute(
         }
         (stop, latency)
     };
-    (
-        Ok(Execution {
-            stop,
-            stdout,
-            stderr: tail.text(),
-            latency,
-        }),
-        attempt,
-    )
+    (Ok(Execution { stop, stdout, stderr: tail.text(), latency }), attempt)
 }
 
 /// One call of a `command` arm; nothing where it was cancelled.
@@ -153,27 +145,16 @@ pub(crate) async fn call(
     cancel: &CancellationToken,
 ) -> Option<Ended> {
     let (seed, trial) = (request.seed.to_string(), request.trial.to_string());
-    let extra = [
-        ("ITERA_SEED", OsStr::new(&seed)),
-        ("ITERA_TRIAL", OsStr::new(&trial)),
-    ];
+    let extra = [("ITERA_SEED", OsStr::new(&seed)), ("ITERA_TRIAL", OsStr::new(&trial))];
     let (execution, attempt) = execute(launch, &extra, &request.line, bounds, cancel).await;
-    let Execution {
-        stop,
-        stdout,
-        stderr,
-        latency,
-    } = match execution {
+    let Execution { stop, stdout, stderr, latency } = match execution {
         Ok(execution) => execution,
         Err(e) => return Some(Ended::not_started(e.kind(), attempt)),
     };
     let (status, error) = match stop {
         Stop::Cancelled => return None,
         Stop::Exited(status) => judge_exit(status),
-        Stop::Lost(kind) => (
-            CallStatus::Signal,
-            Some(format!("the process was lost: {kind}")),
-        ),
+        Stop::Lost(kind) => (CallStatus::Signal, Some(format!("the process was lost: {kind}"))),
         Stop::Timeout => (CallStatus::Timeout, Some(timeout_error(bounds))),
         Stop::TooLarge => (CallStatus::OutputTooLarge, Some(too_large_error(bounds))),
     };
@@ -184,14 +165,7 @@ pub(crate) async fn call(
         (CallStatus::ExitCode | CallStatus::Signal, Ok(answer)) => (status, Some(answer), error),
         (status, _) => (status, None, error),
     };
-    Some(Ended {
-        status,
-        answer,
-        error,
-        stderr,
-        latency,
-        attempt,
-    })
+    Some(Ended { status, answer, error, stderr, latency, attempt })
 }
 
 pub(crate) fn timeout_error(bounds: Bounds) -> String {

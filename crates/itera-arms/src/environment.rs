@@ -25,9 +25,7 @@ impl Launch {
         let mut environment: Vec<(OsString, OsString)> = ALWAYS
             .into_iter()
             .chain(spec.env.iter().map(String::as_str))
-            .filter(|name| {
-                !name.is_empty() && !name.contains(['=', '\0']) && !name.starts_with("ITERA_")
-            })
+            .filter(|name| !name.is_empty() && !name.contains(['=', '\0']) && !name.starts_with("ITERA_"))
             .filter_map(|name| env::var_os(name).map(|value| (name.into(), value)))
             .collect();
         if let Some(state) = state {
@@ -74,8 +72,7 @@ fn resolve(program: &str, dir: &Path) -> PathBuf {
 }
 
 fn is_program(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -88,16 +85,9 @@ mod tests {
         assert!(resolve("sh", dir.path()).is_absolute());
         assert_eq!(resolve("./sh", dir.path()), dir.path().join("./sh"));
         assert_eq!(resolve("/bin/sh", dir.path()), Path::new("/bin/sh"));
-        assert_eq!(
-            resolve("no-such-program", dir.path()),
-            Path::new("no-such-program")
-        );
+        assert_eq!(resolve("no-such-program", dir.path()), Path::new("no-such-program"));
         std::fs::write(dir.path().join("sh"), "#!/bin/cat\n").unwrap();
-        assert_ne!(
-            resolve("sh", dir.path()),
-            dir.path().join("sh"),
-            "not executable"
-        );
+        assert_ne!(resolve("sh", dir.path()), dir.path().join("sh"), "not executable");
         std::fs::set_permissions(dir.path().join("sh"), PermissionsExt::from_mode(0o500)).unwrap();
         assert_eq!(resolve("sh", dir.path()), dir.path().join("sh"));
     }

@@ -102,17 +102,11 @@ impl ArmError {
     }
 
     pub(crate) fn undeclarable(path: &str, why: impl Into<String>) -> Self {
-        Self::Undeclarable {
-            path: path.to_owned(),
-            why: why.into(),
-        }
+        Self::Undeclarable { path: path.to_owned(), why: why.into() }
     }
 
     pub(crate) fn changed(path: &str, how: impl Into<String>) -> Self {
-        Self::Changed {
-            path: path.to_owned(),
-            how: how.into(),
-        }
+        Self::Changed { path: path.to_owned(), how: how.into() }
     }
 }
 

@@ -59,10 +59,7 @@ impl Process {
     /// be had, or the file just written and still open somewhere). Nothing ran in those cases, so
     /// nothing is counted twice. Answers the process, its pipes, the moment just before the
     /// successful start, and the attempts it took.
-    pub(crate) async fn start(
-        launch: &Launch,
-        extra: &[(&str, &OsStr)],
-    ) -> (io::Result<(Self, Pipes, Instant)>, u32) {
+    pub(crate) async fn start(launch: &Launch, extra: &[(&str, &OsStr)]) -> (io::Result<(Self, Pipes, Instant)>, u32) {
         let mut pause = Duration::from_millis(20);
         let mut attempt = 1;
         loop {
@@ -88,12 +85,7 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let group = Group(
-            child
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .and_then(Pid::from_raw),
-        );
+        let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
         let missing = || io::Error::other("a pipe of the child is missing");
         let pipes = Pipes {
             stdin: child.stdin.take().ok_or_else(missing)?,
@@ -131,43 +123,22 @@ impl Process {
 
 fn is_passing(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    let busy = [
-        Errno::AGAIN,
-        Errno::NOMEM,
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::TXTBSY,
-    ];
-    error
-        .raw_os_error()
-        .is_some_and(|code| busy.iter().any(|e| e.raw_os_error() == code))
+    let busy = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY];
+    error.raw_os_error().is_some_and(|code| busy.iter().any(|e| e.raw_os_error() == code))
 }
 
 /// How the end of a leader counts, with the reason where it failed.
 pub(crate) fn judge_exit(status: ExitStatus) -> (CallStatus, Option<String>) {
     match (status.code(), status.signal()) {
         (Some(0), _) => (CallStatus::Ok, None),
-        (Some(code), _) => (
-            CallStatus::ExitCode,
-            Some(format!("the process ended with exit code {code}")),
-        ),
-        (None, Some(signal)) => (
-            CallStatus::Signal,
-            Some(format!("the process was ended by signal {signal}")),
-        ),
-        (None, None) => (
-            CallStatus::Signal,
-            Some("the process ended in an unknown way".to_owned()),
-        ),
+        (Some(code), _) => (CallStatus::ExitCode, Some(format!("the process ended with exit code {code}"))),
+        (None, Some(signal)) => (CallStatus::Signal, Some(format!("the process was ended by signal {signal}"))),
+        (None, None) => (CallStatus::Signal, Some("the process ended in an unknown way".to_owned())),
     }
 }
 
 /// Reads until the end or until `bytes` holds more than `cap`. Answers whether the cap was exceeded.
-pub(crate) async fn read_capped<R: AsyncRead + Unpin>(
-    mut from: R,
-    cap: usize,
-    bytes: &mut Vec<u8>,
-) -> bool {
+pub(crate) async fn read_capped<R: AsyncRead + Unpin>(mut from: R, cap: usize, bytes: &mut Vec<u8>) -> bool {
     loop {
         if bytes.len() > cap {
             bytes.truncate(cap);

@@ -133,11 +133,7 @@ pub enum RunEnd {
 /// [`ArmError::UnknownArm`], [`ArmError::PlannedTwice`] and [`ArmError::BadLimit`] before any call;
 /// [`ArmError::Changed`] where an arm's files were touched: the call is not made;
 /// [`ArmError::Rows`], [`ArmError::Sink`]. Calls recorded until then stay recorded.
-pub async fn run(
-    plan: Vec<WorkItem>,
-    ctx: RunContext,
-    sink: Arc<dyn CallSink>,
-) -> Result<RunEnd, ArmError> {
+pub async fn run(plan: Vec<WorkItem>, ctx: RunContext, sink: Arc<dyn CallSink>) -> Result<RunEnd, ArmError> {
     let mut run = Run::new(&plan, ctx, sink)?;
     let ended = run.drive(plan).await;
     for arm in run.arms.values() {
@@ -177,30 +173,15 @@ enum Runner {
 
 impl Run {
     fn new(plan: &[WorkItem], ctx: RunContext, sink: Arc<dyn CallSink>) -> Result<Self, ArmError> {
-        let RunContext {
-            experiment_seed,
-            arms,
-            limits,
-            rows,
-            budget,
-            done,
-            cancel,
-            progress,
-        } = ctx;
+        let RunContext { experiment_seed, arms, limits, rows, budget, done, cancel, progress } = ctx;
         let parallel = usize::try_from(limits.parallel).unwrap_or(usize::MAX);
         if !(1..=64).contains(&parallel) {
-            return Err(ArmError::BadLimit {
-                name: "parallel",
-                why: "1 to 64",
-            });
+            return Err(ArmError::BadLimit { name: "parallel", why: "1 to 64" });
         }
         let timeout = Duration::try_from_secs_f64(limits.timeout_s)
             .ok()
             .filter(|t| !t.is_zero())
-            .ok_or(ArmError::BadLimit {
-                name: "timeout_s",
-                why: "a number of seconds above 0",
-            })?;
+            .ok_or(ArmError::BadLimit { name: "timeout_s", why: "a number of seconds above 0" })?;
         let output_bytes = usize::try_from(limits.max_output_bytes).unwrap_or(usize::MAX);
         let mut seen = BTreeSet::new();
         let mut first = BTreeMap::new();
@@ -208,22 +189,13 @@ impl Run {
         for item in plan {
             let key = (item.arm.clone(), item.version);
             if !arms.contains_key(&key) {
-                return Err(ArmError::UnknownArm {
-                    arm: key.0,
-                    version: key.1,
-                });
+                return Err(ArmError::UnknownArm { arm: key.0, version: key.1 });
             }
             if !seen.insert(item) {
-                return Err(ArmError::PlannedTwice {
-                    arm: key.0,
-                    row: item.row.clone(),
-                    trial: item.trial,
-                });
+                return Err(ArmError::PlannedTwice { arm: key.0, row: item.row.clone(), trial: item.trial });
             }
             trials.insert(item.trial);
-            first
-                .entry(key)
-                .or_insert_with(|| (item.row.clone(), item.trial));
+            first.entry(key).or_insert_with(|| (item.row.clone(), item.trial));
         }
         let finished = plan.iter().filter(|item| done.contains(item)).count() as u64;
         let arms = arms
@@ -243,30 +215,19 @@ impl Run {
             rows,
             sink,
             seed: experiment_seed,
-            bounds: Bounds {
-                timeout,
-                output_bytes,
-            },
+            bounds: Bounds { timeout, output_bytes },
             parallel,
             budget,
             started: 0,
             cancel: cancel.child_token(),
             watch: progress,
-            progress: Progress {
-                planned: plan.len() as u64,
-                finished,
-                ..Progress::default()
-            },
+            progress: Progress { planned: plan.len() as u64, finished, ..Progress::default() },
         })
     }
 
     async fn drive(&mut self, plan: Vec<WorkItem>) -> Result<RunEnd, ArmError> {
         self.watch.send_replace(self.progress);
-        let mut left = plan
-            .into_iter()
-            .filter(|item| !self.done.contains(item))
-            .collect::<Vec<_>>()
-            .into_iter();
+        let mut left = plan.into_iter().filter(|item| !self.done.contains(item)).collect::<Vec<_>>().into_iter();
         let mut flying: JoinSet<Result<Option<CallOutcome>, ArmError>> = JoinSet::new();
         let mut ended: Option<Result<RunEnd, ArmError>> = None;
         loop {
@@ -312,44 +273,24 @@ impl Run {
         if self.started >= self.budget.calls {
             return Some(Budgeted::Calls);
         }
-        self.budget
-            .cost_usd
-            .filter(|limit| self.progress.cost_usd >= *limit)
-            .map(|_| Budgeted::Dollars)
+        self.budget.cost_usd.filter(|limit| self.progress.cost_usd >= *limit).map(|_| Budgeted::Dollars)
     }
 
     /// One call as a task: files compared, row read, process run.
     fn call(
         &self,
         item: WorkItem,
-    ) -> Result<
-        impl Future<Output = Result<Option<CallOutcome>, ArmError>> + Send + 'static,
-        ArmError,
-    > {
+    ) -> Result<impl Future<Output = Result<Option<CallOutcome>, ArmError>> + Send + 'static, ArmError> {
         let key = (item.arm.clone(), item.version);
         let Some(arm) = self.arms.get(&key).map(Arc::clone) else {
-            return Err(ArmError::UnknownArm {
-                arm: key.0,
-                version: key.1,
-            });
+            return Err(ArmError::UnknownArm { arm: key.0, version: key.1 });
         };
-        let first_call = self
-            .first
-            .get(&key)
-            .is_some_and(|(row, trial)| *row == item.row && *trial == item.trial);
-        let (rows, seed, bounds, cancel) = (
-            Arc::clone(&self.rows),
-            self.seed,
-            self.bounds,
-            self.cancel.clone(),
-        );
+        let first_call = self.first.get(&key).is_some_and(|(row, trial)| *row == item.row && *trial == item.trial);
+        let (rows, seed, bounds, cancel) = (Arc::clone(&self.rows), self.seed, self.bounds, self.cancel.clone());
         Ok(async move {
             let (request, arm, item) = tokio::task::spawn_blocking(move || {
                 arm.runtime.unchanged()?;
-                let input = rows.input(&item.row).map_err(|source| ArmError::Rows {
-                    row: item.row.clone(),
-                    source,
-                })?;
+                let input = rows.input(&item.row).map_err(|source| ArmError::Rows { row: item.row.clone(), source })?;
                 Ok::<_, ArmError>((request(&item, input, seed), arm, item))
             })
             .await
@@ -380,10 +321,7 @@ impl Run {
     }
 }
 
-fn keep_first_error(
-    ended: Option<Result<RunEnd, ArmError>>,
-    error: ArmError,
-) -> Result<RunEnd, ArmError> {
+fn keep_first_error(ended: Option<Result<RunEnd, ArmError>>, error: ArmError) -> Result<RunEnd, ArmError> {
     match ended {
         Some(Err(first)) => Err(first),
         _ => Err(error),
@@ -400,37 +338,16 @@ fn request(item: &WorkItem, input: Map<String, Value>, experiment_seed: u64) -> 
         seed: u32,
         trial: u32,
     }
-    let name = format!(
-        "call/{experiment_seed}/{}/{}/{}/{}",
-        item.arm, item.version, item.row, item.trial
-    );
+    let name = format!("call/{experiment_seed}/{}/{}/{}/{}", item.arm, item.version, item.row, item.trial);
     let id = format!("c_{}", &Digest::of(name.as_bytes()).as_str()[..16]);
     let seed = item.seed(experiment_seed);
-    let mut line = serde_json::to_vec(&Line {
-        id: &id,
-        input,
-        seed,
-        trial: item.trial,
-    })
-    .unwrap_or_default();
+    let mut line = serde_json::to_vec(&Line { id: &id, input, seed, trial: item.trial }).unwrap_or_default();
     line.push(b'\n');
-    Request {
-        id,
-        line,
-        seed,
-        trial: item.trial,
-    }
+    Request { id, line, seed, trial: item.trial }
 }
 
 fn outcome(item: WorkItem, ended: Ended, first_call: bool) -> CallOutcome {
-    let Ended {
-        status,
-        answer,
-        error,
-        stderr,
-        latency,
-        attempt,
-    } = ended;
+    let Ended { status, answer, error, stderr, latency, attempt } = ended;
     let answer = answer.unwrap_or_default();
     let ok = status == CallStatus::Ok;
     CallOutcome {

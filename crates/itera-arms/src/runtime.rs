@@ -33,8 +33,7 @@ impl ArmRuntime {
         state: Option<(&Path, &Digest)>,
     ) -> Result<Self, ArmError> {
         let absolute = |path: &Path| -> Result<PathBuf, ArmError> {
-            path.canonicalize()
-                .map_err(ArmError::io("the arm's folder could not be found"))
+            path.canonicalize().map_err(ArmError::io("the arm's folder could not be found"))
         };
         let dir = absolute(dir)?;
         let mut stamp = Stamp::of(snapshot, &dir)?;
@@ -46,11 +45,7 @@ impl ArmRuntime {
             }
             None => None,
         };
-        Ok(Self {
-            kind: spec.kind,
-            launch: Launch::new(spec, &spec.command, &dir, state.as_deref()),
-            stamp,
-        })
+        Ok(Self { kind: spec.kind, launch: Launch::new(spec, &spec.command, &dir, state.as_deref()), stamp })
     }
 
     /// Whether every verified file is untouched by size, inode and times since [`Self::open`]. Cheap:

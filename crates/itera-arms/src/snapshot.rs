@@ -47,39 +47,24 @@ pub fn take(project: &Path, spec: &ArmSpec) -> Result<Taken, ArmError> {
     let root = canonical_root(project)?;
     let mut found = BTreeMap::new();
     for declared in &spec.files {
-        Expansion {
-            root: &root,
-            found: &mut found,
-        }
-        .declared(declared)?;
+        Expansion { root: &root, found: &mut found }.declared(declared)?;
     }
     let mut files = Vec::with_capacity(found.len());
     let mut blobs = BTreeMap::new();
     let mut room = MAX_BYTES;
     for (path, real) in &found {
-        let (bytes, executable) = read_at_most(real, room)
-            .map_err(ArmError::io(format!("`{path}` could not be read")))?;
+        let (bytes, executable) =
+            read_at_most(real, room).map_err(ArmError::io(format!("`{path}` could not be read")))?;
         let Some(left) = room.checked_sub(bytes.len() as u64) else {
-            return Err(ArmError::TooLarge {
-                limit: format!("{MAX_BYTES} bytes in all"),
-            });
+            return Err(ArmError::TooLarge { limit: format!("{MAX_BYTES} bytes in all") });
         };
         room = left;
         let digest = Digest::of(&bytes);
-        files.push(FileDigest {
-            path: path.clone(),
-            bytes: bytes.len() as u64,
-            digest: digest.clone(),
-            executable,
-        });
+        files.push(FileDigest { path: path.clone(), bytes: bytes.len() as u64, digest: digest.clone(), executable });
         blobs.entry(digest).or_insert(bytes);
     }
     let warnings = undeclared(&root, spec, &files);
-    Ok(Taken {
-        snapshot: Snapshot::new(spec, files),
-        blobs: blobs.into_iter().collect(),
-        warnings,
-    })
+    Ok(Taken { snapshot: Snapshot::new(spec, files), blobs: blobs.into_iter().collect(), warnings })
 }
 
 /// Files of the project that differ from a snapshot, sorted: changed, removed, added to a declared
@@ -91,31 +76,20 @@ pub fn drift(project: &Path, spec: &ArmSpec, snapshot: &Snapshot) -> Vec<String>
     let mut differing = BTreeSet::new();
     let mut found = BTreeMap::new();
     for declared in &spec.files {
-        if (Expansion {
-            root: &root,
-            found: &mut found,
-        })
-        .declared(declared)
-        .is_err()
-        {
+        if (Expansion { root: &root, found: &mut found }).declared(declared).is_err() {
             differing.insert(normal_form(declared).unwrap_or_else(|| declared.clone()));
         }
     }
     for file in &snapshot.files {
         let same = found.get(&file.path).is_some_and(|real| {
-            read_at_most(real, file.bytes).is_ok_and(|(bytes, executable)| {
-                Digest::of(&bytes) == file.digest && executable == file.executable
-            })
+            read_at_most(real, file.bytes)
+                .is_ok_and(|(bytes, executable)| Digest::of(&bytes) == file.digest && executable == file.executable)
         });
         if !same {
             differing.insert(file.path.clone());
         }
     }
-    differing.extend(
-        found
-            .into_keys()
-            .filter(|path| snapshot.file(path).is_none()),
-    );
+    differing.extend(found.into_keys().filter(|path| snapshot.file(path).is_none()));
     differing.into_iter().collect()
 }
 
@@ -132,15 +106,9 @@ pub fn materialise(
     dir: &Path,
 ) -> Result<(), ArmError> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let parent = dir
-        .parent()
-        .ok_or_else(|| ArmError::undeclarable("/", "an arm cannot run in the root folder"))?;
+    let parent = dir.parent().ok_or_else(|| ArmError::undeclarable("/", "an arm cannot run in the root folder"))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let mark = format!(
-        "{}-{}",
-        std::process::id(),
-        COUNTER.fetch_add(1, Ordering::Relaxed)
-    );
+    let mark = format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
     let fresh = parent.join(format!(".{name}.new-{mark}"));
     let written = write_files(snapshot, blob, &fresh).and_then(|()| {
         let failed = || format!("`{}` could not be put in place", dir.display());
@@ -148,8 +116,7 @@ pub fn materialise(
             let stale = parent.join(format!(".{name}.old-{mark}"));
             fs::rename(dir, &stale).map_err(ArmError::io(failed()))?;
             fs::rename(&fresh, dir).map_err(ArmError::io(failed()))?;
-            fs::remove_dir_all(&stale)
-                .map_err(ArmError::io("the replaced files could not be removed"))
+            fs::remove_dir_all(&stale).map_err(ArmError::io("the replaced files could not be removed"))
         } else {
             fs::rename(&fresh, dir).map_err(ArmError::io(failed()))
         }
@@ -161,11 +128,7 @@ pub fn materialise(
     written
 }
 
-fn write_files(
-    snapshot: &Snapshot,
-    blob: &dyn Fn(&Digest) -> io::Result<Vec<u8>>,
-    dir: &Path,
-) -> Result<(), ArmError> {
+fn write_files(snapshot: &Snapshot, blob: &dyn Fn(&Digest) -> io::Result<Vec<u8>>, dir: &Path) -> Result<(), ArmError> {
     let folder = |path: &Path| {
         fs::DirBuilder::new()
             .recursive(true)
@@ -177,15 +140,10 @@ fn write_files(
     for file in &snapshot.files {
         let target = dir.join(inside(&file.path)?);
         folder(target.parent().unwrap_or(dir))?;
-        let bytes = blob(&file.digest).map_err(ArmError::io(format!(
-            "the kept content of `{}` could not be read",
-            file.path
-        )))?;
+        let bytes = blob(&file.digest)
+            .map_err(ArmError::io(format!("the kept content of `{}` could not be read", file.path)))?;
         if Digest::of(&bytes) != file.digest {
-            return Err(ArmError::changed(
-                &file.path,
-                "its kept content does not have the registered digest",
-            ));
+            return Err(ArmError::changed(&file.path, "its kept content does not have the registered digest"));
         }
         OpenOptions::new()
             .write(true)
@@ -193,10 +151,7 @@ fn write_files(
             .mode(if file.executable { 0o500 } else { 0o400 })
             .open(&target)
             .and_then(|mut f| f.write_all(&bytes))
-            .map_err(ArmError::io(format!(
-                "`{}` could not be written",
-                file.path
-            )))?;
+            .map_err(ArmError::io(format!("`{}` could not be written", file.path)))?;
     }
     Ok(())
 }
@@ -243,16 +198,11 @@ impl Mark {
 impl Stamp {
     /// Verifies the files of a snapshot in `dir` and keeps their marks.
     pub(crate) fn of(snapshot: &Snapshot, dir: &Path) -> Result<Self, ArmError> {
-        let mut stamp = Self {
-            files: Vec::with_capacity(snapshot.files.len()),
-        };
+        let mut stamp = Self { files: Vec::with_capacity(snapshot.files.len()) };
         for file in &snapshot.files {
             let path = dir.join(inside(&file.path)?);
             stamp.verify(path, &file.path, &file.digest)?;
-            let executable = stamp
-                .files
-                .last()
-                .is_some_and(|(_, _, mark)| mark.mode & 0o100 != 0);
+            let executable = stamp.files.last().is_some_and(|(_, _, mark)| mark.mode & 0o100 != 0);
             if executable != file.executable {
                 return Err(ArmError::changed(&file.path, "its executable bit differs"));
             }
@@ -261,21 +211,12 @@ impl Stamp {
     }
 
     /// Verifies one more file and keeps its mark.
-    pub(crate) fn verify(
-        &mut self,
-        path: PathBuf,
-        name: &str,
-        digest: &Digest,
-    ) -> Result<(), ArmError> {
+    pub(crate) fn verify(&mut self, path: PathBuf, name: &str, digest: &Digest) -> Result<(), ArmError> {
         // The mark is taken before the digest: a change in between is seen by the next comparison.
         let mark = regular(&path, name)?;
-        let found =
-            digest_of_file(&path).map_err(|e| ArmError::changed(name, e.kind().to_string()))?;
+        let found = digest_of_file(&path).map_err(|e| ArmError::changed(name, e.kind().to_string()))?;
         if found != *digest {
-            return Err(ArmError::changed(
-                name,
-                "its content does not have the registered digest",
-            ));
+            return Err(ArmError::changed(name, "its content does not have the registered digest"));
         }
         self.files.push((path, name.to_owned(), mark));
         Ok(())
@@ -285,10 +226,7 @@ impl Stamp {
     pub(crate) fn unchanged(&self) -> Result<(), ArmError> {
         for (path, name, mark) in &self.files {
             if regular(path, name)? != *mark {
-                return Err(ArmError::changed(
-                    name,
-                    "it was written to or replaced since it was verified",
-                ));
+                return Err(ArmError::changed(name, "it was written to or replaced since it was verified"));
             }
         }
         Ok(())
@@ -296,13 +234,8 @@ impl Stamp {
 }
 
 fn regular(path: &Path, name: &str) -> Result<Mark, ArmError> {
-    let meta =
-        fs::symlink_metadata(path).map_err(|e| ArmError::changed(name, e.kind().to_string()))?;
-    if meta.is_file() {
-        Ok(Mark::of(&meta))
-    } else {
-        Err(ArmError::changed(name, "it is no longer a regular file"))
-    }
+    let meta = fs::symlink_metadata(path).map_err(|e| ArmError::changed(name, e.kind().to_string()))?;
+    if meta.is_file() { Ok(Mark::of(&meta)) } else { Err(ArmError::changed(name, "it is no longer a regular file")) }
 }
 
 pub(crate) fn digest_of_file(path: &Path) -> io::Result<Digest> {
@@ -312,9 +245,7 @@ pub(crate) fn digest_of_file(path: &Path) -> io::Result<Digest> {
 }
 
 fn canonical_root(project: &Path) -> Result<PathBuf, ArmError> {
-    project
-        .canonicalize()
-        .map_err(ArmError::io("the project's folder could not be found"))
+    project.canonicalize().map_err(ArmError::io("the project's folder could not be found"))
 }
 
 /// Reads at most `most + 1` bytes, so that a caller can tell a longer file.
@@ -343,17 +274,12 @@ fn normal_form(path: &str) -> Option<String> {
 fn inside(path: &str) -> Result<PathBuf, ArmError> {
     match normal_form(path) {
         Some(normal) if normal == path && !path.is_empty() => Ok(PathBuf::from(normal)),
-        _ => Err(ArmError::undeclarable(
-            path,
-            "it is not a plain relative path",
-        )),
+        _ => Err(ArmError::undeclarable(path, "it is not a plain relative path")),
     }
 }
 
 fn forbidden(path: &str) -> Option<&'static str> {
-    FORBIDDEN
-        .into_iter()
-        .find(|name| path.split('/').any(|part| part.eq_ignore_ascii_case(name)))
+    FORBIDDEN.into_iter().find(|name| path.split('/').any(|part| part.eq_ignore_ascii_case(name)))
 }
 
 struct Expansion<'a> {
@@ -365,9 +291,7 @@ impl Expansion<'_> {
     fn declared(&mut self, declared: &str) -> Result<(), ArmError> {
         let normal = normal_form(declared)
             .filter(|_| !declared.is_empty())
-            .ok_or_else(|| {
-                ArmError::undeclarable(declared, "paths are relative to the project, without `..`")
-            })?;
+            .ok_or_else(|| ArmError::undeclarable(declared, "paths are relative to the project, without `..`"))?;
         self.visit(&normal, 0)
     }
 
@@ -375,38 +299,25 @@ impl Expansion<'_> {
         let real = self.root.join(path).canonicalize().map_err(|e| {
             ArmError::undeclarable(
                 path,
-                if e.kind() == io::ErrorKind::NotFound {
-                    "it does not exist".to_owned()
-                } else {
-                    e.to_string()
-                },
+                if e.kind() == io::ErrorKind::NotFound { "it does not exist".to_owned() } else { e.to_string() },
             )
         })?;
         let Ok(within) = real.strip_prefix(self.root) else {
             return Err(ArmError::undeclarable(path, "it leads out of the project"));
         };
         if let Some(name) = forbidden(path).or_else(|| forbidden(&within.to_string_lossy())) {
-            return Err(ArmError::undeclarable(
-                path,
-                format!("nothing under `{name}/` may be part of an arm"),
-            ));
+            return Err(ArmError::undeclarable(path, format!("nothing under `{name}/` may be part of an arm")));
         }
-        let meta =
-            fs::metadata(&real).map_err(ArmError::io(format!("`{path}` could not be read")))?;
+        let meta = fs::metadata(&real).map_err(ArmError::io(format!("`{path}` could not be read")))?;
         if meta.is_file() {
             self.found.insert(path.to_owned(), real);
             if self.found.len() > MAX_FILES {
-                return Err(ArmError::TooLarge {
-                    limit: format!("{MAX_FILES} files"),
-                });
+                return Err(ArmError::TooLarge { limit: format!("{MAX_FILES} files") });
             }
             return Ok(());
         }
         if !meta.is_dir() {
-            return Err(ArmError::undeclarable(
-                path,
-                "it is neither a file nor a folder",
-            ));
+            return Err(ArmError::undeclarable(path, "it is neither a file nor a folder"));
         }
         if depth >= MAX_DEPTH {
             return Err(ArmError::undeclarable(
@@ -418,19 +329,12 @@ impl Expansion<'_> {
         for entry in fs::read_dir(&real).map_err(ArmError::io(unreadable()))? {
             let name = entry.map_err(ArmError::io(unreadable()))?.file_name();
             let Some(name) = name.to_str() else {
-                return Err(ArmError::undeclarable(
-                    path,
-                    "it holds a file whose name is not UTF-8",
-                ));
+                return Err(ArmError::undeclarable(path, "it holds a file whose name is not UTF-8"));
             };
             if name == "__pycache__" {
                 continue;
             }
-            let child = if path.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{path}/{name}")
-            };
+            let child = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
             self.visit(&child, depth + 1)?;
         }
         Ok(())
@@ -442,10 +346,8 @@ impl Expansion<'_> {
 fn undeclared(root: &Path, spec: &ArmSpec, files: &[FileDigest]) -> Vec<String> {
     let mut warnings = BTreeSet::new();
     for argument in spec.command.iter().chain(&spec.prepare) {
-        let value = argument
-            .split_once('=')
-            .filter(|_| argument.starts_with('-'))
-            .map_or(argument.as_str(), |(_, v)| v);
+        let value =
+            argument.split_once('=').filter(|_| argument.starts_with('-')).map_or(argument.as_str(), |(_, v)| v);
         if Path::new(value).is_absolute() {
             if Path::new(value).starts_with(root) {
                 warnings.insert(format!(
@@ -458,34 +360,22 @@ fn undeclared(root: &Path, spec: &ArmSpec, files: &[FileDigest]) -> Vec<String> 
             continue;
         };
         let folder = format!("{normal}/");
-        let declared = files
-            .iter()
-            .any(|f| f.path == normal || f.path.starts_with(&folder));
+        let declared = files.iter().any(|f| f.path == normal || f.path.starts_with(&folder));
         if !declared && root.join(&normal).exists() {
-            warnings.insert(format!(
-                "`{normal}` exists in the project but is not declared: declare it in files"
-            ));
+            warnings.insert(format!("`{normal}` exists in the project but is not declared: declare it in files"));
         }
     }
     for line in [&spec.command, &spec.prepare] {
-        let Some(program) = line
-            .first()
-            .filter(|p| p.contains('/') && !Path::new(p).is_absolute())
-        else {
+        let Some(program) = line.first().filter(|p| p.contains('/') && !Path::new(p).is_absolute()) else {
             continue;
         };
         let declared = normal_form(program).and_then(|n| files.iter().find(|f| f.path == n));
         match declared {
             Some(file) if !file.executable => {
-                warnings.insert(format!(
-                    "`{}` is started as a program but is not executable",
-                    file.path
-                ));
+                warnings.insert(format!("`{}` is started as a program but is not executable", file.path));
             }
             None if !root.join(program).exists() => {
-                warnings.insert(format!(
-                    "the program `{program}` is neither declared nor in the project"
-                ));
+                warnings.insert(format!("the program `{program}` is neither declared nor in the project"));
             }
             _ => {}
         }

@@ -72,20 +72,12 @@ enum Exchange {
 impl Pool {
     /// A pool for `parallel` calls at once, spread over `trials` trials.
     pub(crate) fn new(parallel: usize, trials: usize) -> Self {
-        Self {
-            per_trial: parallel.div_ceil(trials.max(1)).max(1),
-            trials: Mutex::default(),
-        }
+        Self { per_trial: parallel.div_ceil(trials.max(1)).max(1), trials: Mutex::default() }
     }
 
     fn trial(&self, trial: u32) -> Arc<Trial> {
         let mut trials = self.trials.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || {
-            Arc::new(Trial {
-                room: Semaphore::new(self.per_trial),
-                idle: Mutex::default(),
-            })
-        };
+        let fresh = || Arc::new(Trial { room: Semaphore::new(self.per_trial), idle: Mutex::default() });
         Arc::clone(trials.entry(trial).or_insert_with(fresh))
     }
 
@@ -127,9 +119,7 @@ impl Pool {
                 attempt += 1;
                 continue;
             }
-            return worker
-                .conclude(exchange, bounds, latency, attempt, &trial)
-                .await;
+            return worker.conclude(exchange, bounds, latency, attempt, &trial).await;
         }
     }
 
@@ -141,8 +131,7 @@ impl Pool {
         };
         let mut closing = tokio::task::JoinSet::new();
         for trial in trials {
-            let idle =
-                std::mem::take(&mut *trial.idle.lock().unwrap_or_else(PoisonError::into_inner));
+            let idle = std::mem::take(&mut *trial.idle.lock().unwrap_or_else(PoisonError::into_inner));
             for worker in idle {
                 closing.spawn(worker.close());
             }
@@ -171,9 +160,7 @@ impl Worker {
             let stderr = Arc::new(Mutex::new(Tail::default()));
             let kept = Arc::clone(&stderr);
             let stderr_reader = tokio::spawn(read_tail(pipes.stderr, move |bytes| {
-                kept.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(bytes);
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
             }));
             Self {
                 process,
@@ -187,18 +174,8 @@ impl Worker {
         (worker, attempts)
     }
 
-    async fn exchange(
-        &mut self,
-        request: &Request,
-        bounds: Bounds,
-        cancel: &CancellationToken,
-    ) -> Exchange {
-        let Self {
-            process,
-            stdin,
-            stdout,
-            ..
-        } = self;
+    async fn exchange(&mut self, request: &Request, bounds: Bounds, cancel: &CancellationToken) -> Exchange {
+        let Self { process, stdin, stdout, .. } = self;
         let mut read = 0;
         let mut feed = pin!(async {
             // A worker that is gone is seen on its stdout.
@@ -206,12 +183,7 @@ impl Worker {
                 let _ = stdin.write_all(&request.line).await;
             }
         });
-        let mut answer = pin!(answer_line(
-            stdout,
-            &request.id,
-            bounds.output_bytes,
-            &mut read
-        ));
+        let mut answer = pin!(answer_line(stdout, &request.id, bounds.output_bytes, &mut read));
         let mut time = pin!(tokio::time::sleep(bounds.timeout));
         let (mut fed, mut exited) = (false, false);
         // Once the leader is gone its group is killed, and what it wrote before is read for a while.
@@ -237,10 +209,7 @@ impl Worker {
     async fn exit(&mut self) -> (CallStatus, Option<String>) {
         match tokio::time::timeout(DRAIN, self.process.exited()).await {
             Ok(Ok(status)) => judge_exit(status),
-            _ => (
-                CallStatus::BadOutput,
-                Some("the worker closed its stdout without an answer".to_owned()),
-            ),
+            _ => (CallStatus::BadOutput, Some("the worker closed its stdout without an answer".to_owned())),
         }
     }
 
@@ -261,58 +230,29 @@ impl Worker {
                 let why = "the worker wrote a line that is not a JSON object with an `id`";
                 (CallStatus::BadOutput, None, Some(why.to_owned()))
             }
-            Exchange::TooLarge => (
-                CallStatus::OutputTooLarge,
-                None,
-                Some(too_large_error(bounds)),
-            ),
+            Exchange::TooLarge => (CallStatus::OutputTooLarge, None, Some(too_large_error(bounds))),
             Exchange::Timeout => (CallStatus::Timeout, None, Some(timeout_error(bounds))),
             Exchange::Cancelled => {
                 self.process.end().await;
                 return None;
             }
             Exchange::Gone { .. } => match self.exit().await {
-                (CallStatus::Ok, _) => (
-                    CallStatus::BadOutput,
-                    None,
-                    Some("the worker ended without an answer".to_owned()),
-                ),
+                (CallStatus::Ok, _) => {
+                    (CallStatus::BadOutput, None, Some("the worker ended without an answer".to_owned()))
+                }
                 (status, error) => (status, None, error),
             },
         };
-        if status == CallStatus::Ok && self.stdout.buffer().is_empty() && !self.process.has_exited()
-        {
+        if status == CallStatus::Ok && self.stdout.buffer().is_empty() && !self.process.has_exited() {
             self.answered = true;
             *self.stderr.lock().unwrap_or_else(PoisonError::into_inner) = Tail::default();
-            trial
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(self);
-            return Some(Ended {
-                status,
-                answer,
-                error,
-                stderr: None,
-                latency,
-                attempt,
-            });
+            trial.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+            return Some(Ended { status, answer, error, stderr: None, latency, attempt });
         }
         self.process.end().await;
         let _ = tokio::time::timeout(DRAIN, &mut self.stderr_reader).await;
-        let stderr = self
-            .stderr
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .text();
-        Some(Ended {
-            status,
-            answer,
-            error,
-            stderr: stderr.filter(|_| status != CallStatus::Ok),
-            latency,
-            attempt,
-        })
+        let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner).text();
+        Some(Ended { status, answer, error, stderr: stderr.filter(|_| status != CallStatus::Ok), latency, attempt })
     }
 
     async fn close(mut self) {
@@ -324,12 +264,7 @@ impl Worker {
 
 /// Reads lines until one has the call's `id`. A line with another text as its `id` answers a call
 /// that is over and is passed over; anything else is garbled. All lines count towards the cap.
-async fn answer_line(
-    from: &mut BufReader<ChildStdout>,
-    id: &str,
-    cap: usize,
-    read: &mut usize,
-) -> Exchange {
+async fn answer_line(from: &mut BufReader<ChildStdout>, id: &str, cap: usize, read: &mut usize) -> Exchange {
     loop {
         let mut line = Vec::new();
         loop {

@@ -37,10 +37,7 @@ impl Operand {
             _ => {}
         }
         if let Some(path) = text.strip_prefix("output.") {
-            return path
-                .split('.')
-                .all(|step| !step.is_empty())
-                .then(|| Self::OutputPath(path.to_owned()));
+            return path.split('.').all(|step| !step.is_empty()).then(|| Self::OutputPath(path.to_owned()));
         }
         let column = text.strip_prefix("row.")?;
         (!column.is_empty()).then(|| Self::Column(column.to_owned()))
@@ -89,15 +86,14 @@ impl Test {
         let mut operand = |name: &str, text: &str| {
             let parsed = Operand::parse(text);
             if parsed.is_none() {
-                problems.push(format!("{name} operand `{text}` is none of `output`, `output.<path>`, `row.<column>`, `status`"));
+                problems.push(format!(
+                    "{name} operand `{text}` is none of `output`, `output.<path>`, `row.<column>`, `status`"
+                ));
             }
             parsed
         };
         let left = operand("left", &condition.left);
-        let right = condition
-            .right
-            .as_deref()
-            .map(|text| operand("right", text));
+        let right = condition.right.as_deref().map(|text| operand("right", text));
         let op = condition.op;
         let unary = matches!(op, ConditionOp::Empty | ConditionOp::NotEmpty);
         let mut compiled = None;
@@ -131,13 +127,10 @@ impl Test {
                         problems.push("an empty `value` is in every text".to_owned());
                     }
                     ConditionOp::Lt | ConditionOp::Gt if Number::parse(value).is_none() => {
-                        problems.push(format!(
-                            "`value` is compared as a number, and `{value}` is not one"
-                        ));
+                        problems.push(format!("`value` is compared as a number, and `{value}` is not one"));
                     }
                     ConditionOp::Eq | ConditionOp::Ne
-                        if left == Some(Operand::Status)
-                            && CallStatus::parse(value.trim()).is_none() =>
+                        if left == Some(Operand::Status) && CallStatus::parse(value.trim()).is_none() =>
                     {
                         problems.push(format!("`{value}` is no status of a call"));
                     }
@@ -147,12 +140,7 @@ impl Test {
             }
         };
         match (left, right) {
-            (Some(left), Some(right)) if problems.is_empty() => Ok(Self {
-                left,
-                op,
-                right,
-                pattern: compiled,
-            }),
+            (Some(left), Some(right)) if problems.is_empty() => Ok(Self { left, op, right, pattern: compiled }),
             _ => Err(problems),
         }
     }
@@ -176,11 +164,10 @@ impl Test {
             (Some(a), Some(b)) => a.equals(&b),
             _ => left == right,
         };
-        let ordered =
-            |holds: fn(&f64, &f64) -> bool| match (Number::parse(&left), Number::parse(&right)) {
-                (Some(a), Some(b)) => !a.equals(&b) && holds(&a.value(), &b.value()),
-                _ => false,
-            };
+        let ordered = |holds: fn(&f64, &f64) -> bool| match (Number::parse(&left), Number::parse(&right)) {
+            (Some(a), Some(b)) => !a.equals(&b) && holds(&a.value(), &b.value()),
+            _ => false,
+        };
         let contained = || left.to_lowercase().contains(&right.to_lowercase());
         match self.op {
             ConditionOp::Eq => equal(),

@@ -22,11 +22,7 @@ pub(crate) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 /// - A truth value equals the text `true` or `false` in any case.
 /// - A list or object equals one with equal parts, or a cell whose text is its JSON.
 /// - All else is text, equal after trimming the ends.
-pub(crate) fn field_equals(
-    field: Option<&Value>,
-    truth: Option<&Value>,
-    tolerance: Option<f64>,
-) -> bool {
+pub(crate) fn field_equals(field: Option<&Value>, truth: Option<&Value>, tolerance: Option<f64>) -> bool {
     if let Some(tolerance) = tolerance {
         return match (number_of(field), number_of(truth)) {
             (Some(a), Some(b)) => a.within(&b, tolerance, 0.0),
@@ -41,13 +37,9 @@ pub(crate) fn field_equals(
 
 fn values_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Array(x), Value::Array(y)) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| values_equal(x, y))
-        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| values_equal(x, y)),
         (Value::Object(x), Value::Object(y)) => {
-            x.len() == y.len()
-                && x.iter()
-                    .all(|(k, x)| y.get(k).is_some_and(|y| values_equal(x, y)))
+            x.len() == y.len() && x.iter().all(|(k, x)| y.get(k).is_some_and(|y| values_equal(x, y)))
         }
         (Value::Array(_) | Value::Object(_), Value::String(text))
         | (Value::String(text), Value::Array(_) | Value::Object(_)) => {
@@ -56,15 +48,12 @@ fn values_equal(a: &Value, b: &Value) -> bool {
                 .is_ok_and(|parsed| !parsed.is_string() && values_equal(structure, &parsed))
         }
         (Value::Bool(truth), Value::String(text)) | (Value::String(text), Value::Bool(truth)) => {
-            text.trim()
-                .eq_ignore_ascii_case(if *truth { "true" } else { "false" })
+            text.trim().eq_ignore_ascii_case(if *truth { "true" } else { "false" })
         }
-        (Value::Number(_), _) | (_, Value::Number(_)) => {
-            match (number_of(Some(a)), number_of(Some(b))) {
-                (Some(a), Some(b)) => a.equals(&b),
-                _ => false,
-            }
-        }
+        (Value::Number(_), _) | (_, Value::Number(_)) => match (number_of(Some(a)), number_of(Some(b))) {
+            (Some(a), Some(b)) => a.equals(&b),
+            _ => false,
+        },
         _ => text_of(Some(a)).trim() == text_of(Some(b)).trim(),
     }
 }
@@ -85,11 +74,7 @@ mod tests {
 
     fn equal(field: Value, truth: Value) -> bool {
         let one = field_equals(Some(&field), Some(&truth), None);
-        assert_eq!(
-            one,
-            field_equals(Some(&truth), Some(&field), None),
-            "symmetric: {field} {truth}"
-        );
+        assert_eq!(one, field_equals(Some(&truth), Some(&field), None), "symmetric: {field} {truth}");
         one
     }
 

@@ -42,20 +42,11 @@ pub struct Scored {
 enum Rule {
     Exact,
     Normalized,
-    Numeric {
-        absolute: f64,
-        relative: f64,
-    },
+    Numeric { absolute: f64, relative: f64 },
     Regex(Template),
     Contains,
-    Set {
-        measure: SetMeasure,
-        separator: String,
-    },
-    Json {
-        fields: Vec<JsonField>,
-        partial: bool,
-    },
+    Set { measure: SetMeasure, separator: String },
+    Json { fields: Vec<JsonField>, partial: bool },
 }
 
 #[derive(Debug)]
@@ -82,11 +73,7 @@ impl CompiledScorer {
         let rule = compile_rule(&metric.scorer, &mut problems);
         let modes = compile_modes(modes, &mut problems);
         match rule {
-            Some(rule) if problems.is_empty() => Ok(Self {
-                rule,
-                label: metric.scorer.label.clone(),
-                modes,
-            }),
+            Some(rule) if problems.is_empty() => Ok(Self { rule, label: metric.scorer.label.clone(), modes }),
             _ => Err(problems),
         }
     }
@@ -115,22 +102,11 @@ impl CompiledScorer {
     ) -> Scored {
         let output = output.filter(|_| status == CallStatus::Ok);
         let parsed = output.and_then(|text| serde_json::from_str::<Value>(text.trim()).ok());
-        let score = output.map_or(0.0, |text| {
-            self.rule
-                .score(text, parsed.as_ref(), row, self.label.as_deref())
-        });
+        let score = output.map_or(0.0, |text| self.rule.score(text, parsed.as_ref(), row, self.label.as_deref()));
         if score >= 1.0 {
-            return Scored {
-                score: 1.0,
-                failure_modes: Vec::new(),
-            };
+            return Scored { score: 1.0, failure_modes: Vec::new() };
         }
-        let facts = Facts {
-            row,
-            output,
-            parsed: parsed.as_ref(),
-            status,
-        };
+        let facts = Facts { row, output, parsed: parsed.as_ref(), status };
         let modes: BTreeSet<&str> = self
             .modes
             .iter()
@@ -140,21 +116,12 @@ impl CompiledScorer {
             })
             .map(|mode| mode.id.as_str())
             .collect();
-        Scored {
-            score,
-            failure_modes: modes.into_iter().map(str::to_owned).collect(),
-        }
+        Scored { score, failure_modes: modes.into_iter().map(str::to_owned).collect() }
     }
 }
 
 impl Rule {
-    fn score(
-        &self,
-        output: &str,
-        parsed: Option<&Value>,
-        row: &Map<String, Value>,
-        label: Option<&str>,
-    ) -> f64 {
+    fn score(&self, output: &str, parsed: Option<&Value>, row: &Map<String, Value>, label: Option<&str>) -> f64 {
         let label = text_of(label.and_then(|column| row.get(column)));
         let all_or_nothing = |right: bool| if right { 1.0 } else { 0.0 };
         match self {
@@ -168,30 +135,18 @@ impl Rule {
                 })
             }
             Self::Regex(template) => all_or_nothing(template.is_match(output.trim(), label.trim())),
-            Self::Set { measure, separator } => compare_sets(
-                *measure,
-                &items(output, separator),
-                &items(&label, separator),
-            ),
+            Self::Set { measure, separator } => {
+                compare_sets(*measure, &items(output, separator), &items(&label, separator))
+            }
             Self::Json { fields, partial } => {
                 let Some(parsed @ Value::Object(_)) = parsed else {
                     return 0.0;
                 };
                 let right = fields
                     .iter()
-                    .filter(|f| {
-                        json::field_equals(
-                            json::at(parsed, &f.path),
-                            row.get(&f.column),
-                            f.tolerance,
-                        )
-                    })
+                    .filter(|f| json::field_equals(json::at(parsed, &f.path), row.get(&f.column), f.tolerance))
                     .count();
-                if *partial {
-                    right as f64 / fields.len() as f64
-                } else {
-                    all_or_nothing(right == fields.len())
-                }
+                if *partial { right as f64 / fields.len() as f64 } else { all_or_nothing(right == fields.len()) }
             }
         }
     }
@@ -230,15 +185,9 @@ fn compile_rule(scorer: &Scorer, problems: &mut Vec<String>) -> Option<Rule> {
         },
         ScorerKind::Set => Some(Rule::Set {
             measure: scorer.measure.unwrap_or_default(),
-            separator: scorer
-                .separator
-                .clone()
-                .unwrap_or_else(|| SEPARATOR.to_owned()),
+            separator: scorer.separator.clone().unwrap_or_else(|| SEPARATOR.to_owned()),
         }),
-        ScorerKind::Json => Some(Rule::Json {
-            fields: scorer.fields.clone(),
-            partial: scorer.partial,
-        }),
+        ScorerKind::Json => Some(Rule::Json { fields: scorer.fields.clone(), partial: scorer.partial }),
     }
 }
 
@@ -260,11 +209,7 @@ fn check_fields(scorer: &Scorer, problems: &mut Vec<String>) {
         ("label", scorer.label.is_some(), kind != Json),
         ("pattern", scorer.pattern.is_some(), kind == Regex),
         ("tolerance", scorer.tolerance.is_some(), kind == Numeric),
-        (
-            "relative_tolerance",
-            scorer.relative_tolerance.is_some(),
-            kind == Numeric,
-        ),
+        ("relative_tolerance", scorer.relative_tolerance.is_some(), kind == Numeric),
         ("measure", scorer.measure.is_some(), kind == Set),
         ("separator", scorer.separator.is_some(), kind == Set),
         ("fields", !scorer.fields.is_empty(), kind == Json),
@@ -276,10 +221,7 @@ fn check_fields(scorer: &Scorer, problems: &mut Vec<String>) {
     }
     let label_needed = match kind {
         Json => false,
-        Regex => scorer
-            .pattern
-            .as_deref()
-            .is_some_and(|p| p.contains(pattern::LABEL)),
+        Regex => scorer.pattern.as_deref().is_some_and(|p| p.contains(pattern::LABEL)),
         _ => true,
     };
     if label_needed && scorer.label.is_none() {
@@ -298,10 +240,7 @@ fn check_fields(scorer: &Scorer, problems: &mut Vec<String>) {
         say("`separator` is empty".to_owned());
     }
     let sensible = |tolerance: Option<f64>| tolerance.is_none_or(|t| t.is_finite() && t >= 0.0);
-    for (field, tolerance) in [
-        ("tolerance", scorer.tolerance),
-        ("relative_tolerance", scorer.relative_tolerance),
-    ] {
+    for (field, tolerance) in [("tolerance", scorer.tolerance), ("relative_tolerance", scorer.relative_tolerance)] {
         if !sensible(tolerance) {
             say(format!("`{field}` is not a number of at least 0"));
         }
@@ -318,10 +257,7 @@ fn check_fields(scorer: &Scorer, problems: &mut Vec<String>) {
             say(format!("the field `{}` is listed twice", field.path));
         }
         if !sensible(field.tolerance) {
-            say(format!(
-                "the tolerance of `{}` is not a number of at least 0",
-                field.path
-            ));
+            say(format!("the tolerance of `{}` is not a number of at least 0", field.path));
         }
     }
 }
@@ -333,17 +269,11 @@ fn compile_modes(modes: &[FailureMode], problems: &mut Vec<String>) -> Vec<Mode>
         for (i, condition) in mode.when.iter().enumerate() {
             match Test::new(condition) {
                 Ok(test) => when.push(test),
-                Err(found) => problems.extend(
-                    found
-                        .into_iter()
-                        .map(|p| format!("failure mode `{}`, condition {}: {p}", mode.id, i + 1)),
-                ),
+                Err(found) => problems
+                    .extend(found.into_iter().map(|p| format!("failure mode `{}`, condition {}: {p}", mode.id, i + 1))),
             }
         }
-        compiled.push(Mode {
-            id: mode.id.clone(),
-            when,
-        });
+        compiled.push(Mode { id: mode.id.clone(), when });
     }
     compiled
 }

@@ -16,26 +16,19 @@ pub(crate) const LABEL: &str = "{label}";
 /// # Errors
 /// Why not, in words.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .size_limit(COMPILED_BYTES)
-        .dfa_size_limit(COMPILED_BYTES)
-        .build()
-        .map_err(|e| match e {
-            regex::Error::CompiledTooBig(_) => {
-                format!("the pattern takes more than {COMPILED_BYTES} bytes compiled")
-            }
-            other => format!("the pattern does not compile: {other}"),
-        })
+    RegexBuilder::new(pattern).size_limit(COMPILED_BYTES).dfa_size_limit(COMPILED_BYTES).build().map_err(|e| match e {
+        regex::Error::CompiledTooBig(_) => {
+            format!("the pattern takes more than {COMPILED_BYTES} bytes compiled")
+        }
+        other => format!("the pattern does not compile: {other}"),
+    })
 }
 
 /// A scorer's pattern, in which `{label}` stands for the row's escaped label.
 #[derive(Debug)]
 pub(crate) enum Template {
     Fixed(Regex),
-    PerLabel {
-        pattern: String,
-        compiled: Mutex<HashMap<String, Regex>>,
-    },
+    PerLabel { pattern: String, compiled: Mutex<HashMap<String, Regex>> },
 }
 
 impl Template {
@@ -46,10 +39,7 @@ impl Template {
     pub(crate) fn new(pattern: &str) -> Result<Self, String> {
         if pattern.contains(LABEL) {
             compile(&pattern.replace(LABEL, "label"))?;
-            Ok(Self::PerLabel {
-                pattern: pattern.to_owned(),
-                compiled: Mutex::default(),
-            })
+            Ok(Self::PerLabel { pattern: pattern.to_owned(), compiled: Mutex::default() })
         } else {
             compile(pattern).map(Self::Fixed)
         }

@@ -44,21 +44,14 @@ fn is_punctuation(c: char) -> bool {
     }
     static CATEGORY_P: std::sync::LazyLock<Option<regex::Regex>> =
         std::sync::LazyLock::new(|| regex::Regex::new(r"^\p{P}$").ok());
-    !c.is_alphanumeric()
-        && CATEGORY_P
-            .as_ref()
-            .is_some_and(|p| p.is_match(c.encode_utf8(&mut [0; 4])))
+    !c.is_alphanumeric() && CATEGORY_P.as_ref().is_some_and(|p| p.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 /// Equal as `normalized` means it. Texts of nothing but white space and punctuation are compared as
 /// they are, so that `?` is not `!`.
 pub(crate) fn same_normalised(a: &str, b: &str) -> bool {
     let (x, y) = (normalised(a), normalised(b));
-    if x.is_empty() && y.is_empty() {
-        a.trim() == b.trim()
-    } else {
-        x == y
-    }
+    if x.is_empty() && y.is_empty() { a.trim() == b.trim() } else { x == y }
 }
 
 /// Whether the output holds the label as `contains` means it. A label of nothing is held only by an
@@ -78,11 +71,7 @@ pub(crate) fn items(text: &str, separator: &str) -> BTreeSet<String> {
         Ok(Value::Array(list)) => list.iter().map(|v| text_of(Some(v))).collect(),
         _ => text.split(separator).map(str::to_owned).collect(),
     };
-    parts
-        .into_iter()
-        .map(|p| p.trim().to_owned())
-        .filter(|p| !p.is_empty())
-        .collect()
+    parts.into_iter().map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -102,20 +91,9 @@ mod tests {
             ("«oui»", "OUI"),
             ("İ", "i\u{307}"),
         ] {
-            assert!(
-                same_normalised(a, b),
-                "{a} {b}: {:?} {:?}",
-                normalised(a),
-                normalised(b)
-            );
+            assert!(same_normalised(a, b), "{a} {b}: {:?} {:?}", normalised(a), normalised(b));
         }
-        for (a, b) in [
-            ("C++", "C"),
-            ("?", "!"),
-            ("a b", "ab"),
-            ("", "a"),
-            ("ß", "ss"),
-        ] {
+        for (a, b) in [("C++", "C"), ("?", "!"), ("a b", "ab"), ("", "a"), ("ß", "ss")] {
             assert!(!same_normalised(a, b), "{a} {b}");
         }
         assert!(same_normalised("?", " ? "));
@@ -123,10 +101,7 @@ mod tests {
 
     #[test]
     fn an_empty_label_is_in_nothing_but_an_empty_output() {
-        assert!(contains_normalised(
-            "The answer is: Card Arrival.",
-            "card_arrival"
-        ));
+        assert!(contains_normalised("The answer is: Card Arrival.", "card_arrival"));
         assert!(!contains_normalised("anything", ""));
         assert!(!contains_normalised("anything", "?"));
         assert!(contains_normalised(" ", ""));
@@ -139,10 +114,7 @@ mod tests {
         assert_eq!(items(r#" ["a", "b", " a", ""] "#, ";"), expected);
         assert_eq!(items("a|b", "|"), expected);
         assert!(items("", ";").is_empty() && items("[]", ";").is_empty());
-        assert_eq!(
-            items("[1, true]", ";"),
-            ["1", "true"].map(str::to_owned).into()
-        );
+        assert_eq!(items("[1, true]", ";"), ["1", "true"].map(str::to_owned).into());
     }
 
     #[test]
