@@ -16,7 +16,9 @@ Kerning is dropped, so that the width of a text is the sum of its advances, as `
 import pathlib
 import sys
 
-from fontTools import subset
+import tempfile
+
+from fontTools import merge, subset
 from fontTools.ttLib import TTFont
 
 ASSETS = pathlib.Path(__file__).resolve().parent.parent / "assets"
@@ -79,10 +81,22 @@ def main(root):
     write(one("**/web/Inter-Regular.woff2"), "Inter-Regular.ttf", "Inter", WESTERN, tabular=True)
     write(one("**/web/Inter-SemiBold.woff2"), "Inter-SemiBold.ttf", "Inter", WESTERN, tabular=True)
     joining = ["init", "medi", "fina", "isol", "rlig", "ccmp", "calt", "mark"]
-    arabic = [*range(0x600, 0x700), *range(0x200B, 0x2010)]
-    write(one("**/noto-sans-arabic-arabic-400-normal.woff2"), "NotoSansArabic-Regular.ttf", "Noto Sans Arabic", arabic, joining)
-    write(one("**/noto-sans-hebrew-hebrew-400-normal.woff2"), "NotoSansHebrew-Regular.ttf", "Noto Sans Hebrew", range(0x590, 0x600))
-    write(one("**/DroidSansFallbackFull.ttf"), "DroidSansFallback.ttf", "Droid Sans Fallback", first_levels())
+    # A label in Arabic is shaped in one font only if that font has its spaces and digits too: the
+    # rasteriser cannot mix fonts where letters join to ligatures. Hence basic Latin comes along.
+    ascii = range(0x20, 0x7F)
+    arabic = [*range(0x600, 0x700), *range(0x200B, 0x2010), *ascii]
+    with tempfile.TemporaryDirectory() as folder:
+        parts = []
+        for part in ("arabic", "latin"):
+            font = TTFont(one(f"**/noto-sans-arabic-{part}-400-normal.woff2"))
+            font.flavor = None
+            parts.append(f"{folder}/{part}.ttf")
+            font.save(parts[-1])
+        merge.Merger().merge(parts).save(f"{folder}/both.ttf")
+        write(f"{folder}/both.ttf", "NotoSansArabic-Regular.ttf", "Noto Sans Arabic", arabic, joining)
+    hebrew = [*range(0x590, 0x600), 0x20]
+    write(one("**/noto-sans-hebrew-hebrew-400-normal.woff2"), "NotoSansHebrew-Regular.ttf", "Noto Sans Hebrew", hebrew)
+    write(one("**/truetype/DroidSansFallback.ttf"), "DroidSansFallback.ttf", "Droid Sans Fallback", [*first_levels(), 0x20])
 
 
 if __name__ == "__main__":

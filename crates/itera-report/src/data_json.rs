@@ -5,6 +5,8 @@
 //! (0.05 is five percentage points); a name that ends in `_pp` or `_pct` is in percentage points.
 
 mod check;
+#[cfg(test)]
+mod tests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
