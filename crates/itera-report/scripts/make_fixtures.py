@@ -203,9 +203,43 @@ def mixed_costs():
     return data
 
 
+def crowded():
+    """Four arms of nearly equal cost and score, nine iterations, three gates."""
+    rng = random.Random(3)
+    data = classifier()
+    data["experiment"]["name"] = "Four arms that hardly differ (fixture)"
+    data["arms"].append({**data["arms"][2], "id": "prompt-v4", "name": "Prompt v4: chain of thought, long answer", "version": 4})
+    for a, mean, cost in zip(data["arms"], [0.85, 0.853, 0.848, 0.851], [1.20, 1.22, 1.25, 1.21]):
+        a["cost_per_1k_usd"] = cost
+        a.pop("cost", None)
+        a["test_score"] = {"mean": mean, "ci_low": mean - 0.03, "ci_high": mean + 0.03}
+        data["test_set_aggregate"][a["id"]] = mean
+        data["test_set_trials"][a["id"]] = [round(mean + d, 4) for d in (-0.003, 0.001, 0.002)]
+    data["effect_sizes"] = {a: {"aggregate": effect(d, 0.02, 480), "per_slice": {}} for a, d in
+                            (("prompt-v2", 0.003), ("prompt-v3", -0.002), ("prompt-v4", 0.001))}
+    data["test_set_per_slice"] = {}
+    means, versions = {"prompt-v2": 0.80, "prompt-v3": 0.81, "prompt-v4": 0.805}, dict.fromkeys(("prompt-v2", "prompt-v3", "prompt-v4"), 1)
+    point = lambda p, s, i, arm, v, m: {"pass": p, "sprint": s, "iteration": i, "arm": arm, "version": v, "mean": round(m, 4),
+                                        "ci_low": round(m - 0.02, 4), "ci_high": round(m + 0.02, 4), "n": 1200}
+    data["trajectory"] = [point(1, 0, 0, a, 1, m) for a, m in means.items()] + [point(1, 0, 0, "prompt-v1", 1, 0.8)]
+    data["iterations"], data["gates"] = [], []
+    for sprint in (1, 2, 3):
+        for i, arm in enumerate(means, 1):
+            versions[arm] += 1
+            means[arm] += rng.gauss(0.008, 0.01)
+            data["trajectory"] += [point(3 * sprint + i - 2, sprint, i, arm, versions[arm], means[arm]),
+                                   point(3 * sprint + i - 2, sprint, i, "prompt-v1", 1, 0.8)]
+            data["iterations"].append({"sprint": sprint, "iteration": i, "arm": arm, "version": versions[arm], "hypothesis": NOTE, "change": NOTE,
+                                       "gate": {"class": "mechanism", "kept": rng.random() > 0.3, "reason": NOTE}})
+        data["gates"].append({"sprint": sprint, "decision": "lock" if sprint == 3 else "continue", "signal_left": sprint < 3, "reason": NOTE, "killed": []})
+    data["verdict"] = {"winner": None, "killed": [], "rationale": NOTE, "outcome": "underpowered", "per_arm": [
+        {"arm": a, "outcome": "underpowered", "slices": [], "clause": "underpowered", "sentence": NOTE, "rows_needed": 5200} for a in means]}
+    return data
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    for make in (classifier, original, twelve_slices, one_arm, zero_costs, mixed_costs):
+    for make in (classifier, original, twelve_slices, one_arm, zero_costs, mixed_costs, crowded):
         path = OUT / f"{make.__name__}.json"
         path.write_text(json.dumps(copy.deepcopy(make()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -43,6 +43,11 @@ impl Axis {
         self.at(if self.log { 10f64.powf(value) } else { value })
     }
 
+    /// The value at its beginning (its logarithm where it is logarithmic).
+    pub fn low(&self) -> f64 {
+        self.low
+    }
+
     /// Whether the axis is logarithmic.
     pub fn is_log(&self) -> bool {
         self.log
@@ -83,7 +88,7 @@ impl Axis {
 /// Decimals that tell neighbouring ticks apart.
 pub fn decimals(ticks: &[f64]) -> usize {
     let step = ticks.windows(2).map(|w| (w[1] - w[0]).abs()).fold(f64::INFINITY, f64::min);
-    if step.is_finite() && step > 0.0 { (-(step * 1.0001).log10().floor()).clamp(0.0, 4.0) as usize } else { 1 }
+    if step.is_finite() && step > 0.0 { (-(step * 1.0001).log10().floor()).clamp(0.0, 6.0) as usize } else { 1 }
 }
 
 /// A range of shares that goes past 0 and 1 only as far as a mark at that end needs.

@@ -190,12 +190,10 @@ impl Canvas {
         self.disc(center, radius - width, CARD);
     }
 
-    /// A diamond with a rim in the card's colour.
+    /// A diamond.
     pub fn diamond(&mut self, center: (f64, f64), radius: f64, fill: Color) {
-        let (x, y) = center;
-        for (r, color) in [(radius + 2.0, CARD), (radius, fill)] {
-            self.polygon(vec![(x - r, y), (x, y - r), (x + r, y), (x, y + r)], color);
-        }
+        let ((x, y), r) = (center, radius);
+        self.polygon(vec![(x - r, y), (x, y - r), (x + r, y), (x, y + r)], fill);
     }
 
     /// A line that ends in an arrow head.

@@ -14,6 +14,8 @@ const LEFT: f64 = MARGIN + 46.0;
 const RIGHT: f64 = WIDTH - MARGIN;
 /// Beyond this ratio of costs a linear axis would press the cheap arms together.
 const LOG_FROM: f64 = 10.0;
+/// Where the lowest cost is more than this share of the highest, an axis from zero would press all arms together.
+const NEAR: f64 = 0.6;
 
 struct Point<'a> {
     index: usize,
@@ -118,6 +120,11 @@ fn across(priced: &[&Point<'_>]) -> Across {
             Across::Scale(Axis::log(from, to, LEFT, RIGHT))
         };
     }
+    let lowest = all.iter().copied().fold(least, f64::min);
+    if !zero && lowest > NEAR * highest {
+        let (low, high) = padded(all, 0.15, 0.0);
+        return Across::Scale(Axis::linear(low, high, LEFT, RIGHT));
+    }
     // Linear from zero: a cost twice as far to the right is twice the cost.
     Across::Scale(Axis::linear(-0.03 * highest, highest * 1.15, LEFT, RIGHT))
 }
@@ -144,10 +151,13 @@ fn cost_axis(card: &mut Card, across: &Across, top: f64, bottom: f64) -> bool {
         Across::Places => return false,
     };
     let kind = Type::new(11.0, MUTED).middle();
-    for tick in axis.ticks(8) {
-        let x = axis.at(tick);
+    let ticks = axis.ticks(8);
+    let cents = decimals(&ticks).max(2);
+    for tick in &ticks {
+        let x = axis.at(*tick);
         card.line((x, top), (x, bottom), GRID, 1.0);
-        card.text(words::usd(tick), x, bottom + 17.0, kind);
+        let label = if axis.is_log() || cents == 2 { words::usd(*tick) } else { format!("${tick:.cents$}") };
+        card.text(label, x, bottom + 17.0, kind);
     }
     if let Some(zero) = zero {
         card.text("$0", zero, bottom + 17.0, kind);
@@ -303,6 +313,8 @@ fn notes(card: &mut Card, points: &[Point<'_>], priced: &[&Point<'_>], across: &
             )),
             Some(cost) => card.note(format!("Costs {} per 1,000 rows.", words::usd(cost))),
         }
+    } else if matches!(across, Across::Scale(axis) if !log && axis.low() > 0.0) {
+        card.note("The axis of costs does not begin at zero: the arms cost nearly the same.");
     } else if log && priced.iter().any(|p| p.cost == Some(0.0)) {
         card.note("Zero has no place on a logarithmic axis and stands to the left of the break.");
     }

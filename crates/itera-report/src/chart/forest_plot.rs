@@ -4,7 +4,7 @@ use super::axis::{Axis, decimals};
 use super::canvas::Type;
 use super::card::{Card, MARGIN, WIDTH};
 use super::labels::spread;
-use super::palette::{self, AXIS, Color, GRID, INK, LOSS, MUTED, THRESHOLD};
+use super::palette::{self, AXIS, CARD, Color, GRID, INK, LOSS, MUTED, THRESHOLD};
 use super::text::{self, Weight};
 use super::words;
 use crate::data_json::{ArmEffects, DataJson, Effect};
@@ -226,11 +226,21 @@ fn draw_mark(
     }
     let center = (axis.at(delta), y);
     let fill = if below { LOSS } else { color };
+    // A rim sets the mark off from its interval, unless that would hide most of a short one.
+    let shown = ci_low.zip(ci_high).map_or(0.0, |(low, high)| axis.clamped(high) - axis.clamped(low));
+    let rim = shown > 40.0;
     if mark.aggregate {
+        if rim {
+            card.diamond(center, 9.5, CARD);
+        }
         card.diamond(center, 7.5, fill);
     } else {
         let share = mark.n.zip(most_rows).map_or(0.4, |(n, most)| n as f64 / most.max(1) as f64);
-        card.dot(center, 3.2 + 3.3 * share.sqrt(), fill);
+        let radius = 3.2 + 3.3 * share.sqrt();
+        if rim {
+            card.disc(center, radius + 1.5, CARD);
+        }
+        card.disc(center, radius, fill);
     }
 
     let kind = Type::new(12.5, INK).halo();

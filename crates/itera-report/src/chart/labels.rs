@@ -52,7 +52,7 @@ pub fn place(wishes: &[Wish], obstacles: &[Area], bounds: Area) -> Vec<Area> {
 fn places(wish: &Wish) -> Vec<Area> {
     let Wish { point: (x, y), w, h, gap } = *wish;
     let mut places = Vec::new();
-    for distance in [gap, gap + 14.0, gap + 30.0, gap + 48.0] {
+    for distance in [gap, gap + 14.0, gap + 30.0, gap + 48.0, gap + 75.0] {
         let d = distance * 0.75;
         places.extend([
             (x + distance, y - h / 2.0),

@@ -5,12 +5,13 @@ use super::{Chart, ChartError, png, render_all, svg, text, words};
 use crate::data_json::{DataJson, Problem, parse};
 use resvg::usvg::{Group, Node, Rect};
 
-const FIXTURES: [(&str, &str); 6] = [
+const FIXTURES: [(&str, &str); 7] = [
     ("classifier", include_str!("../../tests/fixtures/classifier.json")),
     ("original", include_str!("../../tests/fixtures/original.json")),
     ("twelve_slices", include_str!("../../tests/fixtures/twelve_slices.json")),
     ("one_arm", include_str!("../../tests/fixtures/one_arm.json")),
     ("zero_costs", include_str!("../../tests/fixtures/zero_costs.json")),
+    ("crowded", include_str!("../../tests/fixtures/crowded.json")),
     ("mixed_costs", include_str!("../../tests/fixtures/mixed_costs.json")),
 ];
 

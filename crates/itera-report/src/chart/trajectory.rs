@@ -168,7 +168,8 @@ fn arms<'a>(card: &mut Card, data: &'a DataJson, steps: &[Step], up: &Axis, plot
                 card.dot((x, y), 5.5, color);
             }
             obstacles.push(Area { x: x - 7.0, y: y - 7.0, w: 14.0, h: 14.0 });
-            if index > 0 {
+            // At the start every arm is the version of the frame.
+            if index > 0 && (point.version > 1 || point.iteration > 0) {
                 let tag = format!("v{}", point.version);
                 let kind = Type::new(11.0, INK).halo();
                 wishes.push(Wish { point: (x, y), w: kind.width(&tag), h: 12.0, gap: 9.0 });
