@@ -27,3 +27,21 @@ pub(super) fn decide(state: &State, command: Abandon) -> Result<Vec<Event>, Reje
         reason: reason.to_owned(),
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::abandon::Abandon;
+    use crate::command::testkit::{Bench, draft};
+    use crate::state::Stage;
+
+    #[test]
+    fn an_experiment_is_given_up_with_a_reason_and_stays_closed() {
+        let give_up = |reason: &str| Command::Abandon(Abandon { reason: reason.into() });
+        assert!(Bench::scored().when(give_up(" ")).is_err());
+        let bench = Bench::scored().given(give_up("the question changed"));
+        assert_eq!(bench.state.stage, Stage::Abandoned);
+        assert!(bench.when(draft()).is_err());
+        assert!(Bench::all_the_way().when(give_up("no")).is_err());
+    }
+}

@@ -471,3 +471,92 @@ fn check_source(frame: &Frame, out: &mut Rejection) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testkit::{Bench, frame, references};
+    use crate::command::{Command, draft::Draft, draft::ReferenceFound};
+    use crate::frame::{ArmRole, Frame, Origin, QuestionKind};
+    use crate::guards::GuardId as G;
+    use crate::ids::{ArmId, ExperimentId};
+
+    fn draft_of(change: impl Fn(&mut Frame)) -> Command {
+        let mut frame = frame();
+        change(&mut frame);
+        Command::Draft(Draft { id: ExperimentId::from("x"), frame, references: references() })
+    }
+
+    #[test]
+    fn given_nothing_when_a_sound_frame_is_drafted_then_it_is_kept() {
+        let bench = Bench::default().given(draft_of(|_| {}));
+        assert_eq!(bench.state.frame, Some(frame()));
+    }
+
+    #[test]
+    fn each_rule_of_the_frame_refuses_its_breach() {
+        type Breach = (G, fn(&mut Frame));
+        let breaches: [Breach; 19] = [
+            (G::NamedCandidates, |f| f.arms.clear()),
+            (G::NamedCandidates, |f| {
+                f.arms = (0..4)
+                    .map(|i| {
+                        let mut a = f.arms[0].clone();
+                        a.id = ArmId(format!("a{i}"));
+                        a.command.push(i.to_string());
+                        a
+                    })
+                    .collect();
+            }),
+            (G::NamedCandidates, |f| f.arms[0].id = ArmId::from("base")),
+            (G::NamedCandidates, |f| f.arms[0].role = ArmRole::NegativeControl),
+            (G::RealBaseline, |f| f.baseline.reference = "TODO".into()),
+            (G::RealBaseline, |f| f.baseline.reference = " ".into()),
+            (G::RealBaseline, |f| f.baseline.reference = "prompts/base.txt:4".into()),
+            (G::RealBaseline, |f| f.baseline.reference = "prompts/base.txt:0".into()),
+            (G::OneChangePerArm, |f| f.arms[0].change = String::new()),
+            (G::NegativeControl, |f| f.kind = QuestionKind::Model),
+            (G::OnePrimaryMetric, |f| f.metric.scorer.label = None),
+            (G::OnePrimaryMetric, |f| f.metric.stake = String::new()),
+            (G::TaxonomyLocked, |f| f.failure_modes.truncate(2)),
+            (G::TaxonomyLocked, |f| f.failure_modes[0].weight = 0.0),
+            (G::TaxonomyLocked, |f| f.failure_modes[0].weight = f64::NAN),
+            (G::ThreeTrials, |f| f.trials = 2),
+            (G::ThreeTrials, |f| f.trials = 0),
+            (G::Provenance, |f| f.source.provenance.origin = Origin::MadeUp),
+            (G::Provenance, |f| f.source.provenance.statement = "prod".into()),
+        ];
+        for (guard, breach) in breaches {
+            let refused = Bench::default().refused(draft_of(breach));
+            assert!(refused.contains(&guard), "{guard}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn all_breaches_are_named_at_once() {
+        let refused = Bench::default().refused(draft_of(|f| {
+            f.arms.clear();
+            f.trials = 1;
+            f.failure_modes.clear();
+        }));
+        assert_eq!(refused, [G::NamedCandidates, G::ThreeTrials, G::TaxonomyLocked]);
+    }
+
+    #[test]
+    fn a_baseline_file_that_is_missing_is_refused() {
+        let mut references = references();
+        references.insert("base".into(), ReferenceFound::Missing);
+        let command = Command::Draft(Draft { id: ExperimentId::from("x"), frame: frame(), references });
+        assert_eq!(Bench::default().refused(command), [G::RealBaseline]);
+    }
+
+    #[test]
+    fn truth_shown_to_an_arm_is_a_problem() {
+        let rejection = Bench::default().when(draft_of(|f| f.source.inputs = vec!["code".into()])).unwrap_err();
+        assert!(rejection.problems[0].what.contains("holds the truth"));
+    }
+
+    #[test]
+    fn given_a_locked_frame_when_it_is_drafted_again_then_it_stays() {
+        assert_eq!(Bench::framed().refused(draft_of(|f| f.ship_rule.min_effect_pp = 1.0)), [G::FrameFrozen]);
+    }
+}

@@ -158,3 +158,63 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
         },
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::testkit::{Bench, gate};
+    use crate::event::{ChangeClass, GateDecision};
+    use crate::guards::GuardId as G;
+    use crate::ids::ArmId;
+
+    #[test]
+    fn a_kept_mechanism_is_what_counts_afterwards() {
+        let bench = Bench::scored().iterated("2").gated();
+        assert_eq!(bench.state.arms[&ArmId::from("next")].effective(), 2);
+        assert_eq!(bench.state.gates[0].decision, GateDecision::Continue);
+    }
+
+    #[test]
+    fn a_hardcode_is_dropped_with_what_builds_on_it() {
+        let bench = Bench::scored().iterated("2").iterated("3");
+        let mut command = gate(&bench.state, ChangeClass::Mechanism);
+        command.changes[0].class = ChangeClass::CannotTell;
+        let bench = bench.given(Command::Gate(command));
+        assert_eq!(bench.state.arms[&ArmId::from("next")].effective(), 1);
+    }
+
+    #[test]
+    fn mostly_hardcodes_kill_the_arm() {
+        let bench = Bench::scored().iterated("2").iterated("3");
+        let command = gate(&bench.state, ChangeClass::Hardcode);
+        let bench = bench.given(Command::Gate(command));
+        assert!(bench.state.arms[&ArmId::from("next")].killed);
+        assert_eq!(bench.state.gates[0].decision, GateDecision::Kill);
+    }
+
+    #[test]
+    fn a_change_that_quotes_dev_rows_is_no_mechanism() {
+        let bench = Bench::scored().iterated("2");
+        let mut command = gate(&bench.state, ChangeClass::Mechanism);
+        command.quoted_dev_rows.insert((ArmId::from("next"), 2), 3);
+        assert_eq!(bench.refused(Command::Gate(command)), [G::NoHardcodes]);
+    }
+
+    #[test]
+    fn every_change_is_classified_exactly_once() {
+        let bench = Bench::scored().iterated("2").iterated("3");
+        let mut command = gate(&bench.state, ChangeClass::Mechanism);
+        command.changes.pop();
+        assert_eq!(bench.refused(Command::Gate(command)), [G::GateBetweenSprints]);
+        let mut command = gate(&bench.state, ChangeClass::Mechanism);
+        let twice = command.changes[0].clone();
+        command.changes.push(twice);
+        assert_eq!(bench.refused(Command::Gate(command)), [G::GateBetweenSprints]);
+    }
+
+    #[test]
+    fn the_third_gate_ends_the_iterations() {
+        let bench = Bench::scored().iterated("2").gated().iterated("3").gated().iterated("4").gated();
+        assert_eq!(bench.state.gates[2].decision, GateDecision::Lock);
+    }
+}

@@ -22,11 +22,19 @@ pub struct Lock {
     pub snapshots: BTreeMap<ArmId, Snapshot>,
     /// How each arm differs from the baseline.
     pub diffs: BTreeMap<ArmId, SnapshotDiff>,
-    /// Chance that the registered rule ships an arm whose true effect is three times the minimum
-    /// effect, where the design could be simulated (0..1).
-    pub best_power: Option<f64>,
-    /// Rows that the test split would have, where known.
-    pub planned_test_rows: Option<u64>,
+    /// What the planned test could see, where the rows could be counted.
+    pub design: Option<PlannedPower>,
+}
+
+/// The power of a planned design, by simulation of the rule itself.
+#[derive(Debug, Clone, Copy)]
+pub struct PlannedPower {
+    /// Chance to ship at the planned effect (0..1).
+    pub power: f64,
+    /// That effect, pp.
+    pub planned_effect_pp: f64,
+    /// Test rows.
+    pub test_rows: u64,
 }
 
 pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejection> {
@@ -88,16 +96,17 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
         .acknowledged
         .get(GuardId::PoweredDesign.name())
         .is_some_and(|r| r.trim().chars().count() >= 20);
-    if let (Some(best), false) = (command.best_power, waived)
-        && best < power
+    if let (Some(design), false) = (command.design, waived)
+        && design.power < power
     {
         rejection.refuse(
             GuardId::PoweredDesign,
             "`lock_frame`",
             format!(
-                "with {} test rows the rule ships an arm of three times the minimum effect in {:.0}% of experiments; {:.0}% are registered",
-                command.planned_test_rows.map_or("the planned".to_owned(), |n| format!("about {n}")),
-                best * 100.0,
+                "with about {} test rows the rule ships an arm of {:+.1} pp in {:.0}% of experiments; {:.0}% are registered",
+                design.test_rows,
+                design.planned_effect_pp,
+                design.power * 100.0,
                 power * 100.0
             ),
         );
@@ -108,4 +117,57 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
         snapshots: command.snapshots,
         diffs: command.diffs,
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::lock::PlannedPower;
+    use crate::command::testkit::{Bench, draft, lock, snapshot, frame};
+    use crate::guards::GuardId as G;
+    use crate::ids::{ArmId, Digest};
+    use crate::state::Stage;
+
+    #[test]
+    fn given_a_draft_when_the_person_says_yes_then_it_is_locked_under_its_hash() {
+        let bench = Bench::default().given(draft()).given(Command::Lock(lock()));
+        assert_eq!(bench.state.stage, Stage::Framed);
+        assert_eq!(bench.state.frame_hash, Some(frame().hash()));
+    }
+
+    #[test]
+    fn a_hash_that_is_not_the_drafts_is_refused() {
+        let mut command = lock();
+        command.confirmed_hash = Digest::of(b"another frame");
+        assert_eq!(Bench::default().given(draft()).refused(Command::Lock(command)), [G::FrameFrozen]);
+    }
+
+    #[test]
+    fn a_design_without_power_is_refused_unless_acknowledged() {
+        let mut command = lock();
+        command.design = Some(PlannedPower { power: 0.31, planned_effect_pp: 10.0, test_rows: 60 });
+        assert_eq!(Bench::default().given(draft()).refused(Command::Lock(command)), [G::PoweredDesign]);
+    }
+
+    #[test]
+    fn arms_that_run_the_same_are_a_problem() {
+        let mut command = lock();
+        let base = snapshot(&frame(), "base", "base");
+        command.snapshots.insert(ArmId::from("next"), base);
+        let rejection = Bench::default().given(draft()).when(Command::Lock(command)).unwrap_err();
+        assert!(rejection.problems[0].what.contains("exactly what `base` runs"));
+    }
+
+    #[test]
+    fn an_empty_relayed_confirmation_is_a_problem() {
+        let mut command = lock();
+        command.consent.statement = " ".into();
+        let rejection = Bench::default().given(draft()).when(Command::Lock(command)).unwrap_err();
+        assert_eq!(rejection.problems[0].at, "confirmation");
+    }
+
+    #[test]
+    fn a_second_lock_is_refused() {
+        assert_eq!(Bench::framed().refused(Command::Lock(lock())), [G::FrameFrozen]);
+    }
 }

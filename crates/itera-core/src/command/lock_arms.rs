@@ -49,3 +49,42 @@ pub(super) fn decide(state: &State, command: LockArms) -> Result<Vec<Event>, Rej
         fingerprints: command.fingerprints,
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::testkit::{Bench, gate, lock_arms};
+    use crate::event::ChangeClass;
+    use crate::guards::GuardId as G;
+    use crate::ids::ArmId;
+
+    #[test]
+    fn without_changes_the_arms_lock_as_registered() {
+        let bench = Bench::scored().locked();
+        assert_eq!(bench.state.locked.as_ref().unwrap()[&ArmId::from("next")], 1);
+    }
+
+    #[test]
+    fn ungated_changes_refuse_the_lock() {
+        let bench = Bench::scored().iterated("2");
+        let command = lock_arms(&bench.state);
+        assert_eq!(bench.refused(Command::LockArms(command)), [G::GateBetweenSprints]);
+    }
+
+    #[test]
+    fn the_latest_kept_version_is_locked_even_if_an_earlier_scored_higher() {
+        let bench = Bench::scored().iterated("2").iterated("3");
+        let mut command = gate(&bench.state, ChangeClass::Mechanism);
+        command.changes[1].class = ChangeClass::Hardcode;
+        let bench = bench.given(Command::Gate(command)).locked();
+        assert_eq!(bench.state.locked.as_ref().unwrap()[&ArmId::from("next")], 2);
+    }
+
+    #[test]
+    fn an_arm_that_quotes_the_test_is_refused() {
+        let bench = Bench::scored();
+        let mut command = lock_arms(&bench.state);
+        command.quoted_test_rows.insert(ArmId::from("next"), 1);
+        assert_eq!(bench.refused(Command::LockArms(command)), [G::ContaminationScan]);
+    }
+}

@@ -16,6 +16,10 @@ pub mod pilot;
 pub mod propose;
 pub mod read_rows;
 pub mod source;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod walks;
 pub mod verdict;
 
 use crate::event::Event;

@@ -57,3 +57,33 @@ pub(super) fn decide(state: &State, command: OpenTest) -> Result<Vec<Event>, Rej
         },
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::testkit::{Bench, lock_arms, open_test};
+    use crate::guards::GuardId as G;
+    use crate::ids::{ArmId, Digest};
+
+    #[test]
+    fn the_test_opens_once() {
+        let bench = Bench::scored().locked();
+        let prints = lock_arms(&bench.state).fingerprints;
+        let bench = bench.given(Command::OpenTest(open_test(&prints)));
+        assert_eq!(bench.refused(Command::OpenTest(open_test(&prints))), [G::OneTestPass]);
+        let bench = bench.tested();
+        assert_eq!(bench.refused(Command::OpenTest(open_test(&prints))), [G::OneTestPass]);
+        let bench = bench.concluded();
+        assert_eq!(bench.refused(Command::OpenTest(open_test(&prints))), [G::NoIterationAfterVerdict]);
+    }
+
+    #[test]
+    fn unlocked_arms_and_changed_arms_are_refused() {
+        let bench = Bench::scored();
+        let prints = lock_arms(&bench.state).fingerprints;
+        assert_eq!(bench.refused(Command::OpenTest(open_test(&prints))), [G::LockLatest]);
+        let mut command = open_test(&prints);
+        command.fingerprints.insert(ArmId::from("next"), Digest::of(b"edited"));
+        assert_eq!(bench.locked().refused(Command::OpenTest(command)), [G::SameInputs]);
+    }
+}

@@ -261,3 +261,66 @@ pub(super) fn decide_cancel(state: &State, command: CancelPass) -> Result<Vec<Ev
         reason: command.reason,
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::outcome;
+    use crate::command::Command;
+    use crate::command::pass::CancelPass;
+    use crate::command::testkit::{Bench, complete, skill, start};
+    use crate::event::Outcome;
+    use crate::guards::GuardId as G;
+    use crate::ids::ArmId;
+    use crate::state::Stage;
+
+    #[test]
+    fn scoring_before_the_pilot_is_refused() {
+        assert_eq!(Bench::sourced().refused(Command::StartPass(start())), [G::PilotFirst]);
+        assert_eq!(Bench::framed().refused(Command::StartPass(start())), [G::PilotFirst]);
+    }
+
+    #[test]
+    fn scoring_again_without_a_hypothesis_is_refused() {
+        assert_eq!(Bench::scored().refused(Command::StartPass(start())), [G::HypothesisFirst]);
+    }
+
+    #[test]
+    fn a_changed_file_is_refused() {
+        let mut command = start();
+        command.drift.insert(ArmId::from("next"), vec!["prompts/next.txt".into()]);
+        command.changed.push((ArmId::from("base"), 1));
+        assert_eq!(Bench::piloted().refused(Command::StartPass(command)), [G::SameInputs, G::SameInputs]);
+    }
+
+    #[test]
+    fn a_pass_with_missing_calls_does_not_close() {
+        let bench = Bench::scoring();
+        let Command::CompletePass(mut c) = complete(&bench.state, skill) else { unreachable!() };
+        c.records -= 1;
+        assert!(bench.when(Command::CompletePass(c)).unwrap_err().problems[0].what.contains("359 of 360"));
+    }
+
+    #[test]
+    fn a_cancelled_pass_goes_back_to_where_it_came_from() {
+        let bench = Bench::scoring().given(Command::CancelPass(CancelPass { reason: "wrong key".into() }));
+        assert_eq!(bench.state.stage, Stage::Piloted);
+        let bench = bench.given(Command::StartPass(start()));
+        assert_eq!(bench.state.passes.len(), 2);
+    }
+
+    #[test]
+    fn a_test_pass_cannot_be_cancelled() {
+        let bench = Bench::scored().locked().testing();
+        assert_eq!(bench.refused(Command::CancelPass(CancelPass { reason: "looks bad".into() })), [G::OneTestPass]);
+    }
+
+    #[test]
+    fn outcomes_are_read_off_twice_the_noise() {
+        let judged = |d: &[f64]| outcome(ArmId::from("a"), 2, 1, d).outcome;
+        let some = |sign: f64| (0..100).map(|i| if i % 5 == 0 { sign } else { 0.0 }).collect::<Vec<_>>();
+        assert_eq!(judged(&some(1.0)), Outcome::Supported);
+        assert_eq!(judged(&some(-1.0)), Outcome::Falsified);
+        assert_eq!(judged(&[1.0, -1.0, 0.0, 0.0]), Outcome::Neutral);
+        assert_eq!(judged(&[]), Outcome::Neutral);
+    }
+}

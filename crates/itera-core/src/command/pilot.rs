@@ -144,3 +144,46 @@ pub(super) fn decide(state: &State, mut command: Pilot) -> Result<Vec<Event>, Re
         passed,
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::pilot::{Pilot, Repair, repair};
+    use crate::command::testkit::{Bench, diff, frame, pilot, snapshot, start};
+    use crate::event::Event;
+    use crate::guards::GuardId as G;
+    use crate::ids::ArmId;
+    use crate::state::Stage;
+
+    #[test]
+    fn an_arm_without_an_answer_fails_the_pilot_and_scoring_stays_refused() {
+        let Command::Pilot(Pilot { row, mut arms }) = pilot(&["base", "next"]) else { unreachable!() };
+        if let Some(arm) = arms.get_mut(&ArmId::from("next")) {
+            arm.output_chars = 0;
+        }
+        let bench = Bench::sourced().given(Command::Pilot(Pilot { row, arms }));
+        assert_eq!(bench.state.stage, Stage::Sourced);
+        assert_eq!(bench.refused(Command::StartPass(start())), [G::PilotFirst]);
+    }
+
+    #[test]
+    fn a_pilot_before_the_lock_is_refused() {
+        assert_eq!(Bench::default().refused(pilot(&["base"])), [G::FrameFirst]);
+    }
+
+    #[test]
+    fn a_repair_is_allowed_until_the_first_pass_only() {
+        let fixed = || {
+            vec![Repair {
+                arm: ArmId::from("next"),
+                reason: "the prompt file had no placeholder".into(),
+                snapshot: snapshot(&frame(), "next", "fixed"),
+                diff: diff(),
+            }]
+        };
+        let events = repair(&Bench::piloted().state, fixed()).unwrap();
+        assert!(matches!(events[0], Event::ArmRepaired { .. }));
+        let refused = repair(&Bench::scored().state, fixed()).unwrap_err();
+        assert_eq!(refused.guards[0].guard, G::SameInputs);
+    }
+}

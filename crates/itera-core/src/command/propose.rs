@@ -127,3 +127,68 @@ pub(super) fn decide(state: &State, command: Propose) -> Result<Vec<Event>, Reje
         },
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::testkit::{Bench, gate, propose, start};
+    use crate::event::ChangeClass;
+    use crate::guards::GuardId as G;
+    use crate::ids::ArmId;
+
+    #[test]
+    fn a_change_without_a_hypothesis_or_statement_is_refused() {
+        let mut command = propose("two");
+        command.hypothesis = "better".into();
+        command.change = "stuff".into();
+        assert_eq!(Bench::scored().refused(Command::Propose(command)), [G::HypothesisFirst, G::OneChangePerIteration]);
+    }
+
+    #[test]
+    fn the_baseline_does_not_change() {
+        let mut command = propose("two");
+        command.arm = ArmId::from("base");
+        assert!(Bench::scored().refused(Command::Propose(command)).contains(&G::FrameFrozen));
+    }
+
+    #[test]
+    fn a_proposal_that_changes_nothing_is_a_problem() {
+        assert!(Bench::scored().when(Command::Propose(propose("next"))).unwrap_err().problems[0].what.contains("nothing changed"));
+    }
+
+    #[test]
+    fn the_fourth_iteration_of_a_sprint_is_refused() {
+        let bench = Bench::scored().iterated("2").iterated("3").iterated("4");
+        assert_eq!(bench.refused(Command::Propose(propose("5"))), [G::SprintCap]);
+        assert!(bench.gated().when(Command::Propose(propose("5"))).is_ok());
+    }
+
+    #[test]
+    fn the_fourth_sprint_is_refused() {
+        let bench = Bench::scored().iterated("2").gated().iterated("3").gated().iterated("4").gated();
+        assert_eq!(bench.refused(Command::Propose(propose("5"))), [G::SprintLimit]);
+    }
+
+    #[test]
+    fn an_unscored_proposal_is_replaced_and_keeps_its_place() {
+        let bench = Bench::scored().given(Command::Propose(propose("2"))).given(Command::Propose(propose("3")));
+        assert_eq!(bench.state.sprint.len(), 1);
+        assert_eq!((bench.state.sprint[0].version, bench.state.sprint[0].builds_on), (3, 1));
+        assert_eq!(bench.refused(Command::StartPass(start())), [G::PilotFirst]);
+    }
+
+    #[test]
+    fn a_proposal_builds_on_the_latest_kept_version() {
+        let bench = Bench::scored().iterated("2");
+        let hardcode = gate(&bench.state, ChangeClass::Hardcode);
+        let bench = bench.given(Command::Gate(hardcode)).given(Command::Propose(propose("3")));
+        assert_eq!((bench.state.sprint[0].version, bench.state.sprint[0].builds_on), (3, 1));
+    }
+
+    #[test]
+    fn nothing_changes_once_the_test_is_open() {
+        let bench = Bench::scored().locked();
+        assert_eq!(bench.refused(Command::Propose(propose("2"))), [G::LockLatest]);
+        assert_eq!(bench.testing().refused(Command::Propose(propose("2"))), [G::NoIterationAfterVerdict]);
+    }
+}

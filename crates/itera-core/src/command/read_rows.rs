@@ -64,3 +64,45 @@ pub(super) fn decide(state: &State, command: ReadRows) -> Result<Vec<Event>, Rej
         vec![Event::RowsDemoted { rows: revealed }]
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::Command;
+    use crate::command::read_rows::ReadRows;
+    use crate::command::testkit::Bench;
+    use crate::guards::GuardId as G;
+    use crate::ids::{RowId, Split};
+
+    fn read(rows: &[(&str, Option<Split>)]) -> Command {
+        Command::ReadRows(ReadRows { rows: rows.iter().map(|(r, s)| (RowId::from(*r), *s)).collect() })
+    }
+
+    #[test]
+    fn train_rows_cost_nothing() {
+        assert_eq!(Bench::scored().when(read(&[("r_001", Some(Split::Train))])), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_dev_row_moves_to_train_and_then_costs_nothing() {
+        let bench = Bench::scored().given(read(&[("r_030", Some(Split::Dev)), ("r_030", Some(Split::Dev))]));
+        assert_eq!(bench.state.demoted.len(), 1);
+        assert_eq!(bench.when(read(&[("r_030", Some(Split::Dev))])), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn one_test_row_among_others_refuses_all() {
+        let mixed = read(&[("r_030", Some(Split::Dev)), ("r_100", Some(Split::Test))]);
+        assert_eq!(Bench::scored().refused(mixed), [G::SealedTest]);
+    }
+
+    #[test]
+    fn dev_rows_stay_shut_while_a_pass_runs_and_after_the_lock() {
+        assert!(Bench::scoring().when(read(&[("r_030", Some(Split::Dev))])).is_err());
+        assert_eq!(Bench::scored().locked().refused(read(&[("r_030", Some(Split::Dev))])), [G::NoIterationAfterVerdict]);
+    }
+
+    #[test]
+    fn no_row_is_read_before_sourcing() {
+        assert_eq!(Bench::framed().refused(read(&[])), [G::FrameFirst]);
+    }
+}

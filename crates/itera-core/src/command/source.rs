@@ -105,3 +105,48 @@ pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejec
         rows_digest: command.rows_digest,
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testkit::{Bench, rows, source, summary};
+    use crate::command::{Command, source::Source};
+    use crate::guards::GuardId as G;
+    use crate::sample::SampleSummary;
+    use crate::scores::rows_digest;
+
+    fn source_of(change: impl Fn(&mut SampleSummary)) -> Command {
+        let mut summary = summary();
+        change(&mut summary);
+        Command::Source(Source { summary, rows_digest: rows_digest(&rows()) })
+    }
+
+    #[test]
+    fn rows_before_the_lock_are_refused() {
+        assert_eq!(Bench::default().refused(source()), [G::FrameFirst]);
+    }
+
+    #[test]
+    fn drawing_twice_is_refused() {
+        assert_eq!(Bench::sourced().refused(source()), [G::SealedTest]);
+    }
+
+    #[test]
+    fn a_slice_without_test_rows_is_refused_with_its_numbers() {
+        let rejection = Bench::framed().when(source_of(|s| s.distribution[1].splits.test = 5)).unwrap_err();
+        assert_eq!(rejection.guards[0].guard, G::StratifiedSplit);
+        assert!(rejection.guards[0].why.contains("`small` has 5 row(s) in test"));
+    }
+
+    #[test]
+    fn a_dominant_entity_is_refused() {
+        assert_eq!(Bench::framed().refused(source_of(|s| s.dominant_entity_share = Some(0.4))), [G::ReflectDistribution]);
+    }
+
+    #[test]
+    fn unequal_stakes_without_severity_are_refused() {
+        let command = source_of(|s| {
+            s.numeric_spread.insert("amount".into(), 40.0);
+        });
+        assert_eq!(Bench::framed().refused(command), [G::SeverityDeclared]);
+    }
+}

@@ -63,3 +63,30 @@ pub(super) fn decide_conclude(state: &State, command: Conclude) -> Result<Vec<Ev
         files: command.files,
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testkit::{Bench, skill, verdict};
+    use crate::guards::GuardId as G;
+
+    #[test]
+    fn the_rule_decides_and_closes_the_experiment() {
+        let bench = Bench::all_the_way();
+        let reached = bench.state.verdict.clone().unwrap();
+        assert_eq!(reached.arms.len(), 1);
+        assert_eq!(bench.refused(verdict(&bench.state, skill)), [G::NoIterationAfterVerdict]);
+    }
+
+    #[test]
+    fn no_verdict_before_the_test_is_complete() {
+        let bench = Bench::scored().locked().testing();
+        assert_eq!(bench.refused(verdict(&bench.state, skill)), [G::NoEarlyStop]);
+    }
+
+    #[test]
+    fn other_scores_than_those_recorded_are_not_judged() {
+        let bench = Bench::scored().locked().testing().tested();
+        let doctored = verdict(&bench.state, |arm, v| if arm == "next" { 100 } else { skill(arm, v) });
+        assert_eq!(bench.when(doctored).unwrap_err().problems[0].at, "results");
+    }
+}
