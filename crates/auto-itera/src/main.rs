@@ -1,2 +1,18 @@
-//! auto-itera
-fn main() {}
+//! auto-itera: "should we use X or Y?" answered with a verdict that survives production.
+//!
+//! Without a verb it serves MCP over stdio. Every verb calls the same functions as the tools.
+
+mod cli;
+mod demo;
+mod engine;
+mod envelope;
+mod plan_tool;
+mod requests;
+mod server;
+mod tools;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}
