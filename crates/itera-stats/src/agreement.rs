@@ -26,15 +26,8 @@ impl Agreement {
     pub fn interval(&self, level: f64) -> Result<(f64, f64), StatsError> {
         StatsError::check_level(level)?;
         let p = 0.5 + 0.5 * level;
-        let critical = if self.nu.is_finite() {
-            student_quantile(p, self.nu)
-        } else {
-            normal_quantile(p)
-        };
-        Ok((
-            self.coefficient - critical * self.se,
-            (self.coefficient + critical * self.se).min(1.0),
-        ))
+        let critical = if self.nu.is_finite() { student_quantile(p, self.nu) } else { normal_quantile(p) };
+        Ok((self.coefficient - critical * self.se, (self.coefficient + critical * self.se).min(1.0)))
     }
 }
 
@@ -52,12 +45,7 @@ pub fn cohen_kappa(table: &[Vec<u64>]) -> Result<Agreement, StatsError> {
     }
     let total: u64 = table.iter().flatten().sum();
     if total == 0 {
-        return Err(StatsError::TooFew {
-            what: "kappa",
-            unit: "units",
-            needed: 1,
-            got: 0,
-        });
+        return Err(StatsError::TooFew { what: "kappa", unit: "units", needed: 1, got: 0 });
     }
     let n = total as f64;
     let share = |i: usize, j: usize| table[i][j] as f64 / n;
@@ -66,10 +54,7 @@ pub fn cohen_kappa(table: &[Vec<u64>]) -> Result<Agreement, StatsError> {
     let observed: f64 = (0..k).map(|i| share(i, i)).sum();
     let chance: f64 = (0..k).map(|i| first[i] * second[i]).sum();
     if chance >= 1.0 {
-        return Err(StatsError::Undefined {
-            what: "kappa",
-            why: "both raters used a single category",
-        });
+        return Err(StatsError::Undefined { what: "kappa", why: "both raters used a single category" });
     }
     let kappa = (observed - chance) / (1.0 - chance);
     let mut diagonal = 0.0;
@@ -83,8 +68,7 @@ pub fn cohen_kappa(table: &[Vec<u64>]) -> Result<Agreement, StatsError> {
         }
     }
     let constant = (kappa - chance * (1.0 - kappa)).powi(2);
-    let variance =
-        (diagonal + (1.0 - kappa).powi(2) * rest - constant) / ((1.0 - chance).powi(2) * n);
+    let variance = (diagonal + (1.0 - kappa).powi(2) * rest - constant) / ((1.0 - chance).powi(2) * n);
     Ok(Agreement {
         coefficient: kappa,
         se: variance.max(0.0).sqrt(),
@@ -115,20 +99,11 @@ pub enum Scale {
 /// Under two units rated twice, for a rating that is not finite, and when all ratings are equal.
 pub fn krippendorff_alpha(units: &[Vec<f64>], scale: Scale) -> Result<Agreement, StatsError> {
     if let Some(&got) = units.iter().flatten().find(|v| !v.is_finite()) {
-        return Err(StatsError::OutOfRange {
-            what: "a rating",
-            range: "finite",
-            got,
-        });
+        return Err(StatsError::OutOfRange { what: "a rating", range: "finite", got });
     }
     let rated: Vec<&Vec<f64>> = units.iter().filter(|u| u.len() >= 2).collect();
     if rated.len() < 2 {
-        return Err(StatsError::TooFew {
-            what: "alpha",
-            unit: "units rated twice",
-            needed: 2,
-            got: rated.len(),
-        });
+        return Err(StatsError::TooFew { what: "alpha", unit: "units rated twice", needed: 2, got: rated.len() });
     }
     let mut values: Vec<f64> = rated.iter().flat_map(|u| u.iter().copied()).collect();
     values.sort_by(f64::total_cmp);
@@ -157,39 +132,24 @@ pub fn krippendorff_alpha(units: &[Vec<f64>], scale: Scale) -> Result<Agreement,
             *t += v;
         }
     }
-    let (coefficient, observed) =
-        alpha_of(&total, &values, scale).ok_or(StatsError::Undefined {
-            what: "alpha",
-            why: "all ratings are equal",
-        })?;
+    let (coefficient, observed) = alpha_of(&total, &values, scale)
+        .ok_or(StatsError::Undefined { what: "alpha", why: "all ratings are equal" })?;
     let m = rated.len() as f64;
     let mut left_out = Vec::with_capacity(rated.len());
     for unit in &per_unit {
-        let rest: Vec<f64> = total
-            .iter()
-            .zip(unit)
-            .map(|(t, v)| (t - v).max(0.0))
-            .collect();
+        let rest: Vec<f64> = total.iter().zip(unit).map(|(t, v)| (t - v).max(0.0)).collect();
         // Without the only unit that varies, agreement is perfect as far as it can be told.
         left_out.push(alpha_of(&rest, &values, scale).map_or(1.0, |(a, _)| a));
     }
     let mean = left_out.iter().sum::<f64>() / m;
     let spread = left_out.iter().map(|a| (a - mean).powi(2)).sum::<f64>();
-    Ok(Agreement {
-        coefficient,
-        se: ((m - 1.0) / m * spread).sqrt(),
-        observed,
-        units: rated.len(),
-        nu: m - 1.0,
-    })
+    Ok(Agreement { coefficient, se: ((m - 1.0) / m * spread).sqrt(), observed, units: rated.len(), nu: m - 1.0 })
 }
 
 /// Alpha and one minus the observed disagreement (scaled to its largest distance) of a coincidence matrix.
 fn alpha_of(coincidences: &[f64], values: &[f64], scale: Scale) -> Option<(f64, f64)> {
     let k = values.len();
-    let marginal: Vec<f64> = (0..k)
-        .map(|i| coincidences[i * k..(i + 1) * k].iter().sum())
-        .collect();
+    let marginal: Vec<f64> = (0..k).map(|i| coincidences[i * k..(i + 1) * k].iter().sum()).collect();
     let n: f64 = marginal.iter().sum();
     let distance = |i: usize, j: usize| -> f64 {
         let (low, high) = (i.min(j), i.max(j));
@@ -218,8 +178,5 @@ fn alpha_of(coincidences: &[f64], values: &[f64], scale: Scale) -> Option<(f64, 
     if expected <= 1e-9 * n * n * furthest.max(f64::MIN_POSITIVE) {
         return None;
     }
-    Some((
-        1.0 - (n - 1.0) * observed / expected,
-        1.0 - observed / (n * furthest),
-    ))
+    Some((1.0 - (n - 1.0) * observed / expected, 1.0 - observed / (n * furthest)))
 }

@@ -12,16 +12,9 @@ use crate::{MIN_CLUSTERS, StatsError};
 ///
 /// Source: Efron and Stein 1981; for an unweighted mean of equal clusters it equals [`cr1`].
 #[must_use]
-pub fn jackknife(
-    strata: &[Stratum],
-    rows: impl IntoIterator<Item = (u32, u32, f64)>,
-) -> ClusterVariance {
+pub fn jackknife(strata: &[Stratum], rows: impl IntoIterator<Item = (u32, u32, f64)>) -> ClusterVariance {
     let total_share: f64 = strata.iter().filter(|s| s.n > 0).map(|s| s.share).sum();
-    let full: f64 = strata
-        .iter()
-        .filter(|s| s.n > 0)
-        .map(|s| s.share * s.sum / s.n as f64)
-        .sum();
+    let full: f64 = strata.iter().filter(|s| s.n > 0).map(|s| s.share * s.sum / s.n as f64).sum();
     let estimate = full / total_share;
     let mut left_out: Vec<(usize, f64)> = vec![(0, 0.0); strata.len()];
     let mut touched: Vec<u32> = Vec::new();
@@ -66,14 +59,7 @@ pub fn jackknife(
         close(&mut touched, &mut left_out);
     }
     let g = count as f64;
-    ClusterVariance {
-        count,
-        variance: if count > 1 {
-            (g - 1.0) / g * sum_sq
-        } else {
-            0.0
-        },
-    }
+    ClusterVariance { count, variance: if count > 1 { (g - 1.0) / g * sum_sq } else { 0.0 } }
 }
 
 /// The cluster-robust standard error of a mean with the CR1 small-sample factor,
@@ -96,12 +82,7 @@ pub fn cr1(values: &[f64], clusters: &[u32]) -> Result<f64, StatsError> {
         groups += 1;
     }
     if groups < 2 {
-        return Err(StatsError::TooFew {
-            what: "a cluster-robust error",
-            unit: "clusters",
-            needed: 2,
-            got: groups,
-        });
+        return Err(StatsError::TooFew { what: "a cluster-robust error", unit: "clusters", needed: 2, got: groups });
     }
     let g = groups as f64;
     Ok((g / (g - 1.0) * total).sqrt() / n)
@@ -119,17 +100,9 @@ pub fn jackknife_se(values: &[f64], clusters: &[u32]) -> Result<f64, StatsError>
     }
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by_key(|&i| clusters[i]);
-    let found = jackknife(
-        &[stratum],
-        order.into_iter().map(|i| (clusters[i], 0, values[i])),
-    );
+    let found = jackknife(&[stratum], order.into_iter().map(|i| (clusters[i], 0, values[i])));
     if found.count < 2 {
-        return Err(StatsError::TooFew {
-            what: "a cluster jackknife",
-            unit: "clusters",
-            needed: 2,
-            got: found.count,
-        });
+        return Err(StatsError::TooFew { what: "a cluster jackknife", unit: "clusters", needed: 2, got: found.count });
     }
     Ok(found.variance.sqrt())
 }

@@ -51,11 +51,7 @@ impl StatsError {
         if alpha > 0.0 && alpha < 1.0 {
             Ok(())
         } else {
-            Err(Self::OutOfRange {
-                what: "alpha",
-                range: "in (0, 1)",
-                got: alpha,
-            })
+            Err(Self::OutOfRange { what: "alpha", range: "in (0, 1)", got: alpha })
         }
     }
 
@@ -63,19 +59,11 @@ impl StatsError {
         if level > 0.0 && level < 1.0 {
             Ok(())
         } else {
-            Err(Self::OutOfRange {
-                what: "confidence level",
-                range: "in (0, 1)",
-                got: level,
-            })
+            Err(Self::OutOfRange { what: "confidence level", range: "in (0, 1)", got: level })
         }
     }
 
     pub(crate) fn check_lengths(what: &'static str, left: usize, right: usize) -> Result<(), Self> {
-        if left == right {
-            Ok(())
-        } else {
-            Err(Self::LengthMismatch { what, left, right })
-        }
+        if left == right { Ok(()) } else { Err(Self::LengthMismatch { what, left, right }) }
     }
 }

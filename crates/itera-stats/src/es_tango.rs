@@ -41,10 +41,7 @@ impl Stratum {
     /// An empty stratum with this share.
     #[must_use]
     pub fn new(share: f64) -> Self {
-        Self {
-            share,
-            ..Self::default()
-        }
+        Self { share, ..Self::default() }
     }
 
     /// Adds one row's paired difference, in `[-1, 1]`.
@@ -97,6 +94,10 @@ pub struct Sample<'a> {
     pub strata: &'a [Stratum],
     /// The delete-one-cluster jackknife variance and the number of clusters.
     pub clusters: Option<ClusterVariance>,
+    /// Fewest clusters that the variance speaks for; with fewer they are treated as fixed. [`MIN_CLUSTERS`] for a whole
+    /// sample. A part of a sample that has enough of them may go down to 2: its interval is wide, but it stays a
+    /// statement about clusters that were not seen, like that of the whole.
+    pub least_clusters: usize,
 }
 
 /// The delete-one-cluster jackknife variance of an estimate.
@@ -111,7 +112,10 @@ pub struct ClusterVariance {
 impl EsTango {
     /// The estimate over `strata`. Strata without rows are ignored; the shares of the others are
     /// normalised. A stratum of a single row has no variance of its own and borrows that of the whole
-    /// sample. Fewer than [`MIN_CLUSTERS`] clusters are treated as fixed: they do not enter.
+    /// sample. Fewer than [`Sample::least_clusters`] clusters are treated as fixed: they do not enter.
+    ///
+    /// Where a stratum bears more than three times the weight of its rows, `ν` is at most Satterthwaite's: a few rows
+    /// that carry most of the variance do not know it as well as `n` rows would.
     ///
     /// # Errors
     /// [`StatsError::TooFew`] under [`MIN_ROWS`] rows; [`StatsError::OutOfRange`] for a share that is
@@ -119,12 +123,7 @@ impl EsTango {
     pub fn new(sample: Sample<'_>) -> Result<Self, StatsError> {
         let n: usize = sample.strata.iter().map(|s| s.n).sum();
         if n < MIN_ROWS {
-            return Err(StatsError::TooFew {
-                what: "an interval",
-                unit: "rows",
-                needed: MIN_ROWS,
-                got: n,
-            });
+            return Err(StatsError::TooFew { what: "an interval", unit: "rows", needed: MIN_ROWS, got: n });
         }
         Self::any_size(sample)
     }
@@ -134,49 +133,20 @@ impl EsTango {
     ///
     /// # Errors
     /// Under [`MIN_ROWS`] rows, or when a moment is negative or not finite.
-    pub fn from_moments(
-        n: usize,
-        b: f64,
-        c: f64,
-        variance: f64,
-        nu: f64,
-        bare_n: f64,
-    ) -> Result<Self, StatsError> {
+    pub fn from_moments(n: usize, b: f64, c: f64, variance: f64, nu: f64, bare_n: f64) -> Result<Self, StatsError> {
         if n < MIN_ROWS {
-            return Err(StatsError::TooFew {
-                what: "an interval",
-                unit: "rows",
-                needed: MIN_ROWS,
-                got: n,
-            });
+            return Err(StatsError::TooFew { what: "an interval", unit: "rows", needed: MIN_ROWS, got: n });
         }
-        for (what, got) in [
-            ("wins", b),
-            ("losses", c),
-            ("a variance", variance),
-            ("the rows that bear evidence", bare_n),
-        ] {
+        for (what, got) in
+            [("wins", b), ("losses", c), ("a variance", variance), ("the rows that bear evidence", bare_n)]
+        {
             if !(got >= 0.0 && got.is_finite()) {
-                return Err(StatsError::OutOfRange {
-                    what,
-                    range: "at least zero",
-                    got,
-                });
+                return Err(StatsError::OutOfRange { what, range: "at least zero", got });
             }
         }
         let (rows, estimate) = (n as f64, b - c);
         let phi = (rows * (rows * variance + estimate * estimate) + 1.0) / (rows * (b + c) + 1.0);
-        Ok(Self {
-            n,
-            estimate,
-            b,
-            c,
-            variance,
-            nu: nu.max(1.0),
-            clusters: None,
-            phi,
-            bare_n,
-        })
+        Ok(Self { n, estimate, b, c, variance, nu: nu.max(1.0), clusters: None, phi, bare_n })
     }
 
     fn any_size(sample: Sample<'_>) -> Result<Self, StatsError> {
@@ -185,23 +155,14 @@ impl EsTango {
         let mut count = 0usize;
         for s in sample.strata.iter().filter(|s| s.n > 0) {
             if !(s.share > 0.0 && s.share.is_finite()) {
-                return Err(StatsError::OutOfRange {
-                    what: "a stratum's share",
-                    range: "positive",
-                    got: s.share,
-                });
+                return Err(StatsError::OutOfRange { what: "a stratum's share", range: "positive", got: s.share });
             }
             n += s.n;
             total_share += s.share;
             count += 1;
         }
         if n == 0 {
-            return Err(StatsError::TooFew {
-                what: "an estimate",
-                unit: "rows",
-                needed: 1,
-                got: 0,
-            });
+            return Err(StatsError::TooFew { what: "an estimate", unit: "rows", needed: 1, got: 0 });
         }
         let rows = n as f64;
         let (mut estimate, mut absolute, mut variance) = (0.0, 0.0, 0.0);
@@ -214,8 +175,11 @@ impl EsTango {
             bare_n = bare_n.min(size / omega);
         }
         let mut nu = rows - count as f64;
+        if bare_n < rows / STARVED {
+            nu = nu.min(satterthwaite(sample.strata, total_share, n));
+        }
         let mut clusters = None;
-        if let Some(found) = sample.clusters.filter(|c| c.count >= MIN_CLUSTERS) {
+        if let Some(found) = sample.clusters.filter(|c| c.count >= sample.least_clusters.max(2)) {
             variance = variance.max(found.variance);
             nu = found.count as f64 - 1.0;
             clusters = Some(found.count);
@@ -224,26 +188,30 @@ impl EsTango {
         let (b, c) = (0.5 * (absolute + estimate), 0.5 * (absolute - estimate));
         // Every difference is -1, 0 or 1 exactly when Σd² = Σ|d|. One such stratum without clusters is the table
         // itself; the formula would give 1 + O(1/n) there, because the sample variance has divisor n - 1.
-        let is_plain_table =
-            count == 1 && clusters.is_none() && sample.strata.iter().all(|s| s.sum_sq == s.sum_abs);
+        let is_plain_table = count == 1 && clusters.is_none() && sample.strata.iter().all(|s| s.sum_sq == s.sum_abs);
         let phi = if is_plain_table {
             1.0
         } else {
             // The pseudo-observation keeps the ratio finite and near one when hardly anything is discordant.
             (rows * (rows * variance + estimate * estimate) + 1.0) / (rows * absolute + 1.0)
         };
-        Ok(Self {
-            n,
-            estimate,
-            b: b.max(0.0),
-            c: c.max(0.0),
-            variance,
-            nu: nu.max(1.0),
-            clusters,
-            phi,
-            bare_n,
-        })
+        Ok(Self { n, estimate, b: b.max(0.0), c: c.max(0.0), variance, nu: nu.max(1.0), clusters, phi, bare_n })
     }
+}
+
+/// How many times its rows' share a stratum may weigh before its own degrees of freedom count.
+const STARVED: f64 = 3.0;
+
+/// Satterthwaite's degrees of freedom of a stratified variance: `(Σ a_s)² / Σ a_s²/(n_s - 1)`, `a_s = ω_s² s_s²/n_s`
+/// (Satterthwaite 1946, Biometrics Bulletin 2:110). A stratum of one row counts as one degree.
+fn satterthwaite(strata: &[Stratum], total_share: f64, rows: usize) -> f64 {
+    let (mut sum, mut squares) = (0.0, 0.0);
+    for s in strata.iter().filter(|s| s.n > 0) {
+        let part = (s.share / total_share).powi(2) * spread(s, strata, rows) / s.n as f64;
+        sum += part;
+        squares += part * part / (s.n as f64 - 1.0).max(1.0);
+    }
+    if squares > 0.0 { sum * sum / squares } else { f64::INFINITY }
 }
 
 /// The variance `s_s²` of one stratum; a single row borrows the variance of the whole sample.
@@ -274,10 +242,7 @@ impl EsTango {
             check_difference(d)?;
             stratum.push(d);
         }
-        Self::new(Sample {
-            strata: &[stratum],
-            clusters: None,
-        })
+        Self::new(Sample { strata: &[stratum], clusters: None, least_clusters: MIN_CLUSTERS })
     }
 
     /// An unweighted sample with one cluster label per row.
@@ -285,11 +250,7 @@ impl EsTango {
     /// # Errors
     /// As [`EsTango::from_differences`], and when the lengths differ.
     pub fn from_clustered(differences: &[f64], clusters: &[u32]) -> Result<Self, StatsError> {
-        StatsError::check_lengths(
-            "differences and clusters",
-            differences.len(),
-            clusters.len(),
-        )?;
+        StatsError::check_lengths("differences and clusters", differences.len(), clusters.len())?;
         let strata = vec![0; differences.len()];
         Self::from_rows(differences, &strata, &[1.0], Some(clusters))
     }
@@ -321,11 +282,7 @@ impl EsTango {
         let clusters = match clusters {
             None => None,
             Some(labels) => {
-                StatsError::check_lengths(
-                    "differences and clusters",
-                    differences.len(),
-                    labels.len(),
-                )?;
+                StatsError::check_lengths("differences and clusters", differences.len(), labels.len())?;
                 let mut order: Vec<u32> = (0..labels.len() as u32).collect();
                 order.sort_by_key(|&row| labels[row as usize]);
                 let rows = order.iter().map(|&row| {
@@ -335,10 +292,7 @@ impl EsTango {
                 Some(crate::cluster::jackknife(&sums, rows))
             }
         };
-        Self::new(Sample {
-            strata: &sums,
-            clusters,
-        })
+        Self::new(Sample { strata: &sums, clusters, least_clusters: MIN_CLUSTERS })
     }
 
     /// The effective number of rows `n* = n / φ`.
@@ -363,20 +317,11 @@ impl EsTango {
     #[must_use]
     pub fn table(&self) -> ScoreTable {
         let n = self.n_star();
-        ScoreTable {
-            n,
-            b: n * self.b,
-            c: n * self.c,
-        }
+        ScoreTable { n, b: n * self.b, c: n * self.c }
     }
 
     fn swapped(&self) -> Self {
-        Self {
-            estimate: -self.estimate,
-            b: self.c,
-            c: self.b,
-            ..*self
-        }
+        Self { estimate: -self.estimate, b: self.c, c: self.b, ..*self }
     }
 
     /// The p-value of the hypothesis that the effect is at most `margin` (a fraction in `[-1, 1]`):
@@ -384,11 +329,7 @@ impl EsTango {
     #[must_use]
     pub fn p_above(&self, margin: f64) -> f64 {
         if self.is_concordant() {
-            return if margin < 0.0 {
-                (1.0 + margin).max(0.0).powf(self.bare_n)
-            } else {
-                1.0
-            };
+            return if margin < 0.0 { (1.0 + margin).max(0.0).powf(self.bare_n) } else { 1.0 };
         }
         student_upper_tail(self.table().statistic(margin), self.nu)
     }
@@ -425,18 +366,11 @@ impl EsTango {
         StatsError::check_level(level)?;
         let tail = 0.5 * (1.0 - level);
         let critical = student_quantile(1.0 - tail, self.nu);
-        Ok((
-            self.lower_with(tail, critical),
-            -self.swapped().lower_with(tail, critical),
-        ))
+        Ok((self.lower_with(tail, critical), -self.swapped().lower_with(tail, critical)))
     }
 
     fn lower_with(&self, alpha: f64, critical: f64) -> f64 {
-        if self.is_concordant() {
-            -(1.0 - alpha.powf(1.0 / self.bare_n))
-        } else {
-            self.table().lower(critical)
-        }
+        if self.is_concordant() { -(1.0 - alpha.powf(1.0 / self.bare_n)) } else { self.table().lower(critical) }
     }
 }
 
@@ -444,10 +378,6 @@ fn check_difference(d: f64) -> Result<(), StatsError> {
     if (-1.0..=1.0).contains(&d) {
         Ok(())
     } else {
-        Err(StatsError::OutOfRange {
-            what: "a paired difference",
-            range: "in [-1, 1]",
-            got: d,
-        })
+        Err(StatsError::OutOfRange { what: "a paired difference", range: "in [-1, 1]", got: d })
     }
 }

@@ -59,13 +59,7 @@ impl GateEvidence {
         } else {
             GateSignal::Clear
         };
-        Self {
-            visible_gain,
-            hidden_gain,
-            statistic,
-            p_value: normal_cdf(-statistic),
-            signal,
-        }
+        Self { visible_gain, hidden_gain, statistic, p_value: normal_cdf(-statistic), signal }
     }
 }
 
@@ -96,33 +90,17 @@ pub fn twins(original: &[f64], twin: &[f64]) -> Result<GateEvidence, StatsError>
     let (_, variance) = moments("twins", &gaps)?;
     let (mean_o, _) = moments("twins", original)?;
     let (mean_t, _) = moments("twins", twin)?;
-    Ok(GateEvidence::new(
-        mean_o,
-        mean_t,
-        (variance / gaps.len() as f64).sqrt(),
-    ))
+    Ok(GateEvidence::new(mean_o, mean_t, (variance / gaps.len() as f64).sqrt()))
 }
 
 fn moments(what: &'static str, values: &[f64]) -> Result<(f64, f64), StatsError> {
     if values.len() < 2 {
-        return Err(StatsError::TooFew {
-            what,
-            unit: "rows",
-            needed: 2,
-            got: values.len(),
-        });
+        return Err(StatsError::TooFew { what, unit: "rows", needed: 2, got: values.len() });
     }
     if let Some(&got) = values.iter().find(|d| !d.is_finite()) {
-        return Err(StatsError::OutOfRange {
-            what,
-            range: "finite",
-            got,
-        });
+        return Err(StatsError::OutOfRange { what, range: "finite", got });
     }
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
-    Ok((
-        mean,
-        values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0),
-    ))
+    Ok((mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)))
 }

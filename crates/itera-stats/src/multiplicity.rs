@@ -11,11 +11,7 @@ use crate::StatsError;
 /// When a p-value is not in `[0, 1]`.
 pub fn holm(p_values: &[f64]) -> Result<Vec<f64>, StatsError> {
     if let Some(&got) = p_values.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-        return Err(StatsError::OutOfRange {
-            what: "a p-value",
-            range: "in [0, 1]",
-            got,
-        });
+        return Err(StatsError::OutOfRange { what: "a p-value", range: "in [0, 1]", got });
     }
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&i, &j| p_values[i].total_cmp(&p_values[j]));

@@ -33,19 +33,10 @@ pub fn mcnemar_exact(b: u64, c: u64) -> PValues {
 /// Without differences, or when one is not finite.
 pub fn sign_flip(differences: &[f64], flips: u32, seed: u64) -> Result<PValues, StatsError> {
     if differences.is_empty() {
-        return Err(StatsError::TooFew {
-            what: "a sign-flip test",
-            unit: "rows",
-            needed: 1,
-            got: 0,
-        });
+        return Err(StatsError::TooFew { what: "a sign-flip test", unit: "rows", needed: 1, got: 0 });
     }
     if let Some(&got) = differences.iter().find(|d| !d.is_finite()) {
-        return Err(StatsError::OutOfRange {
-            what: "a paired difference",
-            range: "finite",
-            got,
-        });
+        return Err(StatsError::OutOfRange { what: "a paired difference", range: "finite", got });
     }
     let moved: Vec<f64> = differences.iter().copied().filter(|d| *d != 0.0).collect();
     let observed: f64 = moved.iter().sum();
@@ -63,11 +54,7 @@ pub fn sign_flip(differences: &[f64], flips: u32, seed: u64) -> Result<PValues, 
                 let flip = step.trailing_zeros();
                 signs ^= 1 << flip;
                 let d = moved[flip as usize];
-                sum += if signs >> flip & 1 == 1 {
-                    -2.0 * d
-                } else {
-                    2.0 * d
-                };
+                sum += if signs >> flip & 1 == 1 { -2.0 * d } else { 2.0 * d };
             }
             greater += u64::from(sum >= observed - slack);
             extreme += u64::from(sum.abs() >= observed.abs() - slack);
@@ -89,10 +76,7 @@ pub fn sign_flip(differences: &[f64], flips: u32, seed: u64) -> Result<PValues, 
             extreme += u64::from(sum.abs() >= observed.abs() - slack);
         }
     }
-    Ok(PValues {
-        greater: greater as f64 / total as f64,
-        two_sided: extreme as f64 / total as f64,
-    })
+    Ok(PValues { greater: greater as f64 / total as f64, two_sided: extreme as f64 / total as f64 })
 }
 
 fn split_mix(state: &mut u64) -> u64 {
@@ -125,12 +109,7 @@ pub struct TTest {
 /// Under two values.
 pub fn t_test(values: &[f64]) -> Result<TTest, StatsError> {
     if values.len() < 2 {
-        return Err(StatsError::TooFew {
-            what: "a t test",
-            unit: "rows",
-            needed: 2,
-            got: values.len(),
-        });
+        return Err(StatsError::TooFew { what: "a t test", unit: "rows", needed: 2, got: values.len() });
     }
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -144,11 +123,5 @@ pub fn t_test(values: &[f64]) -> Result<TTest, StatsError> {
         mean.signum() * f64::INFINITY
     };
     let half = student_quantile(0.975, n - 1.0) * se;
-    Ok(TTest {
-        mean,
-        sd,
-        t,
-        p_greater: student_upper_tail(t, n - 1.0),
-        ci95: (mean - half, mean + half),
-    })
+    Ok(TTest { mean, sd, t, p_greater: student_upper_tail(t, n - 1.0), ci95: (mean - half, mean + half) })
 }

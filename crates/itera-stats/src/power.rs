@@ -26,18 +26,9 @@ impl VarianceSplit {
     /// # Errors
     /// Under two rows, or when the lengths differ.
     pub fn estimate(differences: &[f64], within: &[f64]) -> Result<Self, StatsError> {
-        StatsError::check_lengths(
-            "differences and within-row variances",
-            differences.len(),
-            within.len(),
-        )?;
+        StatsError::check_lengths("differences and within-row variances", differences.len(), within.len())?;
         if differences.len() < 2 {
-            return Err(StatsError::TooFew {
-                what: "a variance",
-                unit: "rows",
-                needed: 2,
-                got: differences.len(),
-            });
+            return Err(StatsError::TooFew { what: "a variance", unit: "rows", needed: 2, got: differences.len() });
         }
         let n = differences.len() as f64;
         let mean = differences.iter().sum::<f64>() / n;
@@ -48,11 +39,7 @@ impl VarianceSplit {
     /// The split of a known total and trial contribution.
     #[must_use]
     pub fn from_parts(total: f64, within: f64) -> Self {
-        Self {
-            between: (total - within).max(0.0),
-            within,
-            total,
-        }
+        Self { between: (total - within).max(0.0), within, total }
     }
 
     /// Whether more trials help more than more rows: trial noise above half of the variance.
@@ -66,11 +53,7 @@ impl VarianceSplit {
 fn z_sum(alpha: f64, power: f64) -> Result<f64, StatsError> {
     StatsError::check_alpha(alpha)?;
     if !(power > 0.0 && power < 1.0) {
-        return Err(StatsError::OutOfRange {
-            what: "power",
-            range: "in (0, 1)",
-            got: power,
-        });
+        return Err(StatsError::OutOfRange { what: "power", range: "in (0, 1)", got: power });
     }
     Ok(normal_quantile(1.0 - alpha) + normal_quantile(power))
 }
@@ -81,11 +64,7 @@ fn z_sum(alpha: f64, power: f64) -> Result<f64, StatsError> {
 /// When `alpha` or `power` is not in (0, 1), or `se` is negative.
 pub fn minimum_detectable_effect(se: f64, alpha: f64, power: f64) -> Result<f64, StatsError> {
     if !(se >= 0.0 && se.is_finite()) {
-        return Err(StatsError::OutOfRange {
-            what: "a standard error",
-            range: "at least zero",
-            got: se,
-        });
+        return Err(StatsError::OutOfRange { what: "a standard error", range: "at least zero", got: se });
     }
     Ok(z_sum(alpha, power)? * se)
 }
@@ -100,26 +79,12 @@ pub fn minimum_detectable_effect(se: f64, alpha: f64, power: f64) -> Result<f64,
 ///
 /// # Errors
 /// When `delta <= margin`, the variance is negative, or `alpha` or `power` is not in (0, 1).
-pub fn rows_needed(
-    delta: f64,
-    margin: f64,
-    variance: f64,
-    alpha: f64,
-    power: f64,
-) -> Result<u64, StatsError> {
+pub fn rows_needed(delta: f64, margin: f64, variance: f64, alpha: f64, power: f64) -> Result<u64, StatsError> {
     if !(delta > margin) {
-        return Err(StatsError::OutOfRange {
-            what: "the planned effect",
-            range: "above the margin",
-            got: delta,
-        });
+        return Err(StatsError::OutOfRange { what: "the planned effect", range: "above the margin", got: delta });
     }
     if !(variance >= 0.0 && variance.is_finite()) {
-        return Err(StatsError::OutOfRange {
-            what: "a variance",
-            range: "at least zero",
-            got: variance,
-        });
+        return Err(StatsError::OutOfRange { what: "a variance", range: "at least zero", got: variance });
     }
     let n = z_sum(alpha, power)?.powi(2) * variance / (delta - margin).powi(2);
     // A billion rows is not an answer; the cast saturates far above it.
@@ -134,11 +99,7 @@ pub fn rows_needed(
 pub fn rows_for_silent_floor(floor: f64, alpha: f64) -> Result<u64, StatsError> {
     StatsError::check_alpha(alpha)?;
     if !(floor > -1.0 && floor < 0.0) {
-        return Err(StatsError::OutOfRange {
-            what: "a loss floor",
-            range: "in (-1, 0)",
-            got: floor,
-        });
+        return Err(StatsError::OutOfRange { what: "a loss floor", range: "in (-1, 0)", got: floor });
     }
     Ok((alpha.ln() / (1.0 + floor).ln()).ceil() as u64)
 }
@@ -153,40 +114,17 @@ pub fn rows_for_silent_floor(floor: f64, alpha: f64) -> Result<u64, StatsError> 
 ///
 /// # Errors
 /// When a variance or cost is negative or not finite, or the trial cost is zero.
-pub fn optimal_trials(
-    within_one_trial: f64,
-    between: f64,
-    row_cost: f64,
-    trial_cost: f64,
-) -> Result<u32, StatsError> {
-    for (what, got) in [
-        ("within variance", within_one_trial),
-        ("between variance", between),
-        ("row cost", row_cost),
-    ] {
+pub fn optimal_trials(within_one_trial: f64, between: f64, row_cost: f64, trial_cost: f64) -> Result<u32, StatsError> {
+    for (what, got) in [("within variance", within_one_trial), ("between variance", between), ("row cost", row_cost)] {
         if !(got >= 0.0 && got.is_finite()) {
-            return Err(StatsError::OutOfRange {
-                what,
-                range: "at least zero",
-                got,
-            });
+            return Err(StatsError::OutOfRange { what, range: "at least zero", got });
         }
     }
     if !(trial_cost > 0.0 && trial_cost.is_finite()) {
-        return Err(StatsError::OutOfRange {
-            what: "trial cost",
-            range: "above zero",
-            got: trial_cost,
-        });
+        return Err(StatsError::OutOfRange { what: "trial cost", range: "above zero", got: trial_cost });
     }
     if between == 0.0 {
-        return Err(StatsError::Undefined {
-            what: "the best number of trials",
-            why: "rows do not differ",
-        });
+        return Err(StatsError::Undefined { what: "the best number of trials", why: "rows do not differ" });
     }
-    Ok((within_one_trial / between * row_cost / trial_cost)
-        .sqrt()
-        .round()
-        .max(1.0) as u32)
+    Ok((within_one_trial / between * row_cost / trial_cost).sqrt().round().max(1.0) as u32)
 }

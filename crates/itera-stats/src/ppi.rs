@@ -36,27 +36,14 @@ impl PredictionPowered {
 ///
 /// # Errors
 /// Under two labelled or two unlabelled rows, or when labels and judgements differ in length.
-pub fn ppi_plus_plus(
-    labels: &[f64],
-    judged: &[f64],
-    unlabelled: &[f64],
-) -> Result<PredictionPowered, StatsError> {
+pub fn ppi_plus_plus(labels: &[f64], judged: &[f64], unlabelled: &[f64]) -> Result<PredictionPowered, StatsError> {
     StatsError::check_lengths("labels and judgements", labels.len(), judged.len())?;
     check_size(labels, unlabelled)?;
     let (m, n) = (labels.len() as f64, unlabelled.len() as f64);
     let (h, j) = (mean(labels), mean(judged));
-    let covariance = labels
-        .iter()
-        .zip(judged)
-        .map(|(a, b)| (a - h) * (b - j))
-        .sum::<f64>()
-        / (m - 1.0);
+    let covariance = labels.iter().zip(judged).map(|(a, b)| (a - h) * (b - j)).sum::<f64>() / (m - 1.0);
     let pooled = variance(judged.iter().chain(unlabelled).copied());
-    let lambda = if pooled > 0.0 {
-        (covariance / ((1.0 + m / n) * pooled)).clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
+    let lambda = if pooled > 0.0 { (covariance / ((1.0 + m / n) * pooled)).clamp(0.0, 1.0) } else { 0.0 };
     ppi_with(labels, judged, unlabelled, lambda)
 }
 
@@ -75,42 +62,22 @@ pub fn ppi_with(
     StatsError::check_lengths("labels and judgements", labels.len(), judged.len())?;
     check_size(labels, unlabelled)?;
     if !(0.0..=1.0).contains(&lambda) {
-        return Err(StatsError::OutOfRange {
-            what: "lambda",
-            range: "in [0, 1]",
-            got: lambda,
-        });
+        return Err(StatsError::OutOfRange { what: "lambda", range: "in [0, 1]", got: lambda });
     }
     let (m, n) = (labels.len() as f64, unlabelled.len() as f64);
     let estimate = mean(labels) - lambda * (mean(judged) - mean(unlabelled));
     let residual = variance(labels.iter().zip(judged).map(|(h, j)| h - lambda * j));
     let se = (residual / m + lambda * lambda * variance(unlabelled.iter().copied()) / n).sqrt();
-    Ok(PredictionPowered {
-        estimate,
-        se,
-        lambda,
-    })
+    Ok(PredictionPowered { estimate, se, lambda })
 }
 
 fn check_size(labels: &[f64], unlabelled: &[f64]) -> Result<(), StatsError> {
-    for (what, rows) in [
-        ("a labelled sample", labels),
-        ("an unlabelled sample", unlabelled),
-    ] {
+    for (what, rows) in [("a labelled sample", labels), ("an unlabelled sample", unlabelled)] {
         if rows.len() < 2 {
-            return Err(StatsError::TooFew {
-                what,
-                unit: "rows",
-                needed: 2,
-                got: rows.len(),
-            });
+            return Err(StatsError::TooFew { what, unit: "rows", needed: 2, got: rows.len() });
         }
         if let Some(&got) = rows.iter().find(|d| !d.is_finite()) {
-            return Err(StatsError::OutOfRange {
-                what,
-                range: "finite",
-                got,
-            });
+            return Err(StatsError::OutOfRange { what, range: "finite", got });
         }
     }
     Ok(())
@@ -121,9 +88,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 fn variance(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let (n, sum) = values
-        .clone()
-        .fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
+    let (n, sum) = values.clone().fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
     let mean = sum / n as f64;
     values.map(|v| (v - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0)
 }

@@ -5,12 +5,7 @@ use crate::distribution::{beta_quantile, normal_quantile};
 
 fn check_counts(x: u64, n: u64) -> Result<(), StatsError> {
     if n == 0 {
-        return Err(StatsError::TooFew {
-            what: "a proportion",
-            unit: "trials",
-            needed: 1,
-            got: 0,
-        });
+        return Err(StatsError::TooFew { what: "a proportion", unit: "trials", needed: 1, got: 0 });
     }
     if x > n {
         return Err(StatsError::OutOfRange {
@@ -31,11 +26,7 @@ fn check_counts(x: u64, n: u64) -> Result<(), StatsError> {
 pub fn wilson(x: u64, n: u64, level: f64) -> Result<(f64, f64), StatsError> {
     check_counts(x, n)?;
     StatsError::check_level(level)?;
-    Ok(wilson_with(
-        x as f64,
-        n as f64,
-        normal_quantile(0.5 + 0.5 * level),
-    ))
+    Ok(wilson_with(x as f64, n as f64, normal_quantile(0.5 + 0.5 * level)))
 }
 
 fn wilson_with(x: f64, n: f64, z: f64) -> (f64, f64) {
@@ -57,16 +48,8 @@ pub fn clopper_pearson(x: u64, n: u64, level: f64) -> Result<(f64, f64), StatsEr
     StatsError::check_level(level)?;
     let tail = 0.5 * (1.0 - level);
     let (successes, failures) = (x as f64, (n - x) as f64);
-    let low = if x == 0 {
-        0.0
-    } else {
-        beta_quantile(tail, successes, failures + 1.0)
-    };
-    let high = if x == n {
-        1.0
-    } else {
-        beta_quantile(1.0 - tail, successes + 1.0, failures)
-    };
+    let low = if x == 0 { 0.0 } else { beta_quantile(tail, successes, failures + 1.0) };
+    let high = if x == n { 1.0 } else { beta_quantile(1.0 - tail, successes + 1.0, failures) };
     Ok((low, high))
 }
 
@@ -102,20 +85,9 @@ pub fn newcombe10(counts: PairedCounts, level: f64) -> Result<(f64, f64), StatsE
     StatsError::check_level(level)?;
     let total = counts.total();
     if total == 0 {
-        return Err(StatsError::TooFew {
-            what: "a paired interval",
-            unit: "pairs",
-            needed: 1,
-            got: 0,
-        });
+        return Err(StatsError::TooFew { what: "a paired interval", unit: "pairs", needed: 1, got: 0 });
     }
-    let [a, b, c, d] = [
-        counts.both,
-        counts.candidate_only,
-        counts.baseline_only,
-        counts.neither,
-    ]
-    .map(|x| x as f64);
+    let [a, b, c, d] = [counts.both, counts.candidate_only, counts.baseline_only, counts.neither].map(|x| x as f64);
     let n = total as f64;
     let z = normal_quantile(0.5 + 0.5 * level);
     let (p_candidate, p_baseline) = ((a + b) / n, (a + c) / n);
@@ -130,24 +102,11 @@ pub fn newcombe10(counts: PairedCounts, level: f64) -> Result<(f64, f64), StatsE
     } else {
         determinant
     };
-    let phi = if margins > 0.0 {
-        corrected / margins.sqrt()
-    } else {
-        0.0
-    };
-    let (dl1, du1, dl2, du2) = (
-        p_candidate - l1,
-        u1 - p_candidate,
-        p_baseline - l2,
-        u2 - p_baseline,
-    );
+    let phi = if margins > 0.0 { corrected / margins.sqrt() } else { 0.0 };
+    let (dl1, du1, dl2, du2) = (p_candidate - l1, u1 - p_candidate, p_baseline - l2, u2 - p_baseline);
     let difference = (b - c) / n;
-    let below = (dl1 * dl1 - 2.0 * phi * dl1 * du2 + du2 * du2)
-        .max(0.0)
-        .sqrt();
-    let above = (du1 * du1 - 2.0 * phi * du1 * dl2 + dl2 * dl2)
-        .max(0.0)
-        .sqrt();
+    let below = (dl1 * dl1 - 2.0 * phi * dl1 * du2 + du2 * du2).max(0.0).sqrt();
+    let above = (du1 * du1 - 2.0 * phi * du1 * dl2 + dl2 * dl2).max(0.0).sqrt();
     Ok((difference - below, difference + above))
 }
 
@@ -158,27 +117,14 @@ pub fn newcombe10(counts: PairedCounts, level: f64) -> Result<(f64, f64), StatsE
 ///
 /// # Errors
 /// When the table is empty or the level is not in (0, 1).
-pub fn wald_paired(
-    counts: PairedCounts,
-    pseudo: f64,
-    level: f64,
-) -> Result<(f64, f64), StatsError> {
+pub fn wald_paired(counts: PairedCounts, pseudo: f64, level: f64) -> Result<(f64, f64), StatsError> {
     StatsError::check_level(level)?;
     let n = counts.total() as f64 + 4.0 * pseudo;
     if n <= 0.0 {
-        return Err(StatsError::TooFew {
-            what: "a paired interval",
-            unit: "pairs",
-            needed: 1,
-            got: 0,
-        });
+        return Err(StatsError::TooFew { what: "a paired interval", unit: "pairs", needed: 1, got: 0 });
     }
-    let (b, c) = (
-        counts.candidate_only as f64 + pseudo,
-        counts.baseline_only as f64 + pseudo,
-    );
+    let (b, c) = (counts.candidate_only as f64 + pseudo, counts.baseline_only as f64 + pseudo);
     let difference = (b - c) / n;
-    let half =
-        normal_quantile(0.5 + 0.5 * level) * ((b + c - (b - c) * (b - c) / n).max(0.0)).sqrt() / n;
+    let half = normal_quantile(0.5 + 0.5 * level) * ((b + c - (b - c) * (b - c) / n).max(0.0)).sqrt() / n;
     Ok((difference - half, difference + half))
 }

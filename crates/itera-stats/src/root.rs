@@ -26,11 +26,7 @@ pub(crate) fn falling_root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
             (x3, f3, x2, f2) = (x2, f2, x1, f1);
         }
         (x1, f1) = (x, fx);
-        let (best, value) = if f2.abs() < f1.abs() {
-            (x2, f2)
-        } else {
-            (x1, f1)
-        };
+        let (best, value) = if f2.abs() < f1.abs() { (x2, f2) } else { (x1, f1) };
         let tolerance = 2e-16 * best.abs() + 5e-13;
         let limit = tolerance / (x2 - x1).abs();
         if limit > 0.5 || value == 0.0 {
@@ -39,8 +35,7 @@ pub(crate) fn falling_root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
         let xi = (x1 - x2) / (x3 - x2);
         let phi = (f1 - f2) / (f3 - f2);
         t = if phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi {
-            f1 / (f2 - f1) * f3 / (f2 - f3)
-                + (x3 - x1) / (x2 - x1) * f1 / (f3 - f1) * f2 / (f3 - f2)
+            f1 / (f2 - f1) * f3 / (f2 - f3) + (x3 - x1) / (x2 - x1) * f1 / (f3 - f1) * f2 / (f3 - f2)
         } else {
             0.5
         };

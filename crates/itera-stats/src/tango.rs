@@ -27,12 +27,7 @@ impl ScoreTable {
     /// When `n` is zero or `b + c > n`.
     pub fn from_counts(n: u64, b: u64, c: u64) -> Result<Self, StatsError> {
         if n == 0 {
-            return Err(StatsError::TooFew {
-                what: "the score interval",
-                unit: "pairs",
-                needed: 1,
-                got: 0,
-            });
+            return Err(StatsError::TooFew { what: "the score interval", unit: "pairs", needed: 1, got: 0 });
         }
         if b + c > n {
             return Err(StatsError::OutOfRange {
@@ -41,11 +36,7 @@ impl ScoreTable {
                 got: (b + c) as f64,
             });
         }
-        Ok(Self {
-            n: n as f64,
-            b: b as f64,
-            c: c as f64,
-        })
+        Ok(Self { n: n as f64, b: b as f64, c: c as f64 })
     }
 
     /// The estimate `(b - c) / n`, a fraction in `[-1, 1]`.
@@ -57,11 +48,7 @@ impl ScoreTable {
     /// The same table with baseline and candidate exchanged.
     #[must_use]
     pub fn swapped(&self) -> Self {
-        Self {
-            n: self.n,
-            b: self.c,
-            c: self.b,
-        }
+        Self { n: self.n, b: self.c, c: self.b }
     }
 
     /// Tango's score statistic `T(D)` against the hypothesis that the difference is `delta`.
@@ -80,11 +67,7 @@ impl ScoreTable {
         // The quadratic's larger root, written so that no digits cancel.
         let q = if linear > 0.0 {
             let sum = root + linear;
-            if sum > 0.0 {
-                -2.0 * constant / sum
-            } else {
-                0.0
-            }
+            if sum > 0.0 { -2.0 * constant / sum } else { 0.0 }
         } else {
             (root - linear) / two_a
         };

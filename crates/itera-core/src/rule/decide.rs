@@ -102,27 +102,18 @@ pub(super) fn decide(
             let (decision, clause) = if proven && arm.whole.stop.is_none() {
                 (Decision::Ship, Clause::Eligible)
             } else if let Some((slices, clause)) =
-                scope_narrowly(spec, columns, arm, arms.len(), &mut |slices| {
-                    scope(i, slices)
-                })
+                scope_narrowly(spec, columns, arm, arms.len(), &mut |slices| scope(i, slices))
             {
                 (Decision::Scope(slices), clause)
             } else if proven {
                 match arm.whole.stop {
-                    Some(Stop::SeverityTieBreak) => {
-                        (Decision::Kill { harm: false }, Clause::SeverityTieBreak)
-                    }
+                    Some(Stop::SeverityTieBreak) => (Decision::Kill { harm: false }, Clause::SeverityTieBreak),
                     _ => (Decision::Kill { harm: true }, Clause::SevereModeShift),
                 }
             } else {
                 unproven(spec, arm, p_arm, share)
             };
-            ArmDecision {
-                decision,
-                clause,
-                p_arm,
-                p_holm,
-            }
+            ArmDecision { decision, clause, p_arm, p_holm }
         })
         .collect()
 }
@@ -137,22 +128,14 @@ fn unproven(spec: &RuleSpec, arm: &ArmEvidence, p_arm: f64, share: f64) -> (Deci
             (Decision::Kill { harm: false }, Clause::BelowMargin)
         };
     }
-    if arm
-        .whole
-        .gain
-        .is_some_and(|gain| gain.p_ruled_out <= spec.alpha)
-    {
+    if arm.whole.gain.is_some_and(|gain| gain.p_ruled_out <= spec.alpha) {
         return (Decision::Kill { harm: false }, Clause::RequiredGainRuledOut);
     }
     let clause = if p_arm <= spec.alpha {
         Clause::FamilyUnproven
     } else if p_effect(spec, effect) / share > spec.alpha {
         Clause::EffectUnproven
-    } else if arm
-        .slices
-        .iter()
-        .any(|slice| p_floor(spec, slice) > spec.alpha)
-    {
+    } else if arm.slices.iter().any(|slice| p_floor(spec, slice) > spec.alpha) {
         Clause::FloorUnproven
     } else {
         Clause::GainUnproven
@@ -176,32 +159,21 @@ fn scope_narrowly(
     if arm.whole.gain.is_some_and(|gain| gain.p > alpha) {
         return None;
     }
-    let floors: Vec<f64> = arm
-        .slices
-        .iter()
-        .map(|slice| p_floor(spec, slice))
-        .collect();
+    let floors: Vec<f64> = arm.slices.iter().map(|slice| p_floor(spec, slice)).collect();
     let (chosen, clause) = if p_effect(spec, &arm.whole.effect) <= SHIP_SHARE * alpha {
         (rejected(&floors, alpha), Clause::ScopeProvenFloors)
     } else {
         let rest = (1.0 - SHIP_SHARE) * alpha;
         // Both claims at once: above the margin and above the floor. The first implies the second unless the margin
         // lies below the floor or the floor is read from the estimate; the larger p-value covers every case.
-        let effects: Vec<f64> = arm
-            .slices
-            .iter()
-            .zip(&floors)
-            .map(|(slice, floor)| p_effect(spec, slice).max(*floor))
-            .collect();
+        let effects: Vec<f64> =
+            arm.slices.iter().zip(&floors).map(|(slice, floor)| p_effect(spec, slice).max(*floor)).collect();
         if columns.iter().all(|column| *column == columns[0]) {
             (rejected(&effects, rest), Clause::ScopeProvenSlices)
         } else {
             // Several columns overlap: a column's proven slices, and of the other columns those whose floor is proven.
             let each = rest / columns.len() as f64;
-            (
-                across_columns(columns, &effects, &floors, each),
-                Clause::ScopeProvenSlices,
-            )
+            (across_columns(columns, &effects, &floors, each), Clause::ScopeProvenSlices)
         }
     };
     if chosen.is_empty() {
@@ -218,12 +190,7 @@ fn scope_narrowly(
 /// The hypotheses that Holm rejects at `alpha`.
 fn rejected(p_values: &[f64], alpha: f64) -> Vec<usize> {
     let adjusted = holm(p_values).unwrap_or_default();
-    adjusted
-        .iter()
-        .enumerate()
-        .filter(|(_, p)| **p <= alpha)
-        .map(|(s, _)| s)
-        .collect()
+    adjusted.iter().enumerate().filter(|(_, p)| **p <= alpha).map(|(s, _)| s).collect()
 }
 
 /// The first column with a slice whose effect is proven; its proven slices and, of every other column, the slices whose
@@ -233,13 +200,5 @@ fn across_columns(columns: &[usize], effects: &[f64], floors: &[f64], each: f64)
     let Some(first) = (0..columns.len()).find(proven) else {
         return Vec::new();
     };
-    (0..columns.len())
-        .filter(|s| {
-            if columns[*s] == columns[first] {
-                proven(s)
-            } else {
-                floors[*s] <= each
-            }
-        })
-        .collect()
+    (0..columns.len()).filter(|s| if columns[*s] == columns[first] { proven(s) } else { floors[*s] <= each }).collect()
 }

@@ -1,11 +1,7 @@
 //! The door of the module: gathers the evidence, asks the rule, reports.
 
-use super::decide::{
-    ArmDecision, ArmEvidence, Decision, GainEvidence, RegionEvidence, Stop, decide,
-};
-use super::measure::{
-    Layout, Measured, Region, Resource, Scratch, effect, measure, measure_severity,
-};
+use super::decide::{ArmDecision, ArmEvidence, Decision, GainEvidence, RegionEvidence, Stop, decide};
+use super::measure::{Layout, Measured, Region, Resource, Scratch, effect, measure, measure_severity};
 use super::spec::{GainMetric, Objective, RuleSpec, TieBreak};
 use super::table::{ArmColumn, BASELINE, Table};
 use super::verdict::{Clause, Verdict};
@@ -51,17 +47,12 @@ impl<'a> Decider<'a> {
         let layout = Layout::new(table);
         let columns = layout.slices.iter().map(|s| s.column).collect();
         let severe = most_severe(spec, table);
-        let uses_severity = table
-            .severity
-            .as_ref()
-            .is_some_and(|s| s.iter().any(|weight| *weight != s[0]));
+        let uses_severity = table.severity.as_ref().is_some_and(|s| s.iter().any(|weight| *weight != s[0]));
         if let Some(gain) = spec.required_gain {
             for arm in table.candidates() {
                 let missing = (0..table.n)
                     .filter(|&row| {
-                        let lacks = |arm: &ArmColumn| {
-                            resource(arm, gain.metric).is_none_or(|r| r[row].is_nan())
-                        };
+                        let lacks = |arm: &ArmColumn| resource(arm, gain.metric).is_none_or(|r| r[row].is_nan());
                         lacks(arm) || lacks(table.baseline())
                     })
                     .count();
@@ -75,13 +66,7 @@ impl<'a> Decider<'a> {
                 }
             }
         }
-        Ok(Self {
-            spec,
-            layout,
-            columns,
-            severe,
-            uses_severity,
-        })
+        Ok(Self { spec, layout, columns, severe, uses_severity })
     }
 
     /// Gathers the evidence and applies the rule. `table` must have the layout that the decider was bound to.
@@ -106,11 +91,7 @@ impl<'a> Decider<'a> {
             self.region_evidence(table, arm + 1, &region, &mut scratch)
         });
         let ship = self.choose(table, &evidence, &mut arms);
-        let scope = if ship.is_some() {
-            None
-        } else {
-            self.choose_scope(&arms)
-        };
+        let scope = if ship.is_some() { None } else { self.choose_scope(&arms) };
         (evidence, Decisions { arms, ship, scope })
     }
 
@@ -142,13 +123,7 @@ impl<'a> Decider<'a> {
             .collect()
     }
 
-    fn region_evidence(
-        &self,
-        table: &Table,
-        arm: usize,
-        region: &Region,
-        scratch: &mut Scratch,
-    ) -> RegionEvidence {
+    fn region_evidence(&self, table: &Table, arm: usize, region: &Region, scratch: &mut Scratch) -> RegionEvidence {
         let whole = measure(table, region, scratch, effect(table, arm));
         let gain = self.spec.required_gain.and_then(|gain| {
             let baseline = resource(table.baseline(), gain.metric)?;
@@ -169,11 +144,7 @@ impl<'a> Decider<'a> {
         } else {
             None
         };
-        RegionEvidence {
-            effect: whole,
-            gain,
-            stop,
-        }
+        RegionEvidence { effect: whole, gain, stop }
     }
 
     /// The change in the rate of the most severe failure modes; `None` when there are none.
@@ -190,15 +161,9 @@ impl<'a> Decider<'a> {
         let base = table.baseline().modes.as_ref()?;
         let candidate = table.arms[arm].modes.as_ref()?;
         let rate = |columns: &super::ModeColumns, row: usize| {
-            self.severe
-                .iter()
-                .map(|&mode| f64::from(columns.share[mode][row]))
-                .sum::<f64>()
-                .min(1.0)
+            self.severe.iter().map(|&mode| f64::from(columns.share[mode][row])).sum::<f64>().min(1.0)
         };
-        Some(measure(table, region, scratch, |row| {
-            rate(candidate, row) - rate(base, row)
-        }))
+        Some(measure(table, region, scratch, |row| rate(candidate, row) - rate(base, row)))
     }
 
     /// The effect weighted by severity; `None` when all rows weigh the same.
@@ -210,49 +175,26 @@ impl<'a> Decider<'a> {
         scratch: &mut Scratch,
     ) -> Option<Measured> {
         let severity = table.severity.as_ref().filter(|_| self.uses_severity)?;
-        Some(measure_severity(
-            table,
-            region,
-            scratch,
-            severity,
-            effect(table, arm),
-        ))
+        Some(measure_severity(table, region, scratch, severity, effect(table, arm)))
     }
 
     /// Whether the severity-weighted ranking puts an arm below what the plain one lets it ship for: below the baseline
     /// for superiority, below the margin for non-inferiority.
-    pub(super) fn severity_disagrees(
-        &self,
-        table: &Table,
-        arm: usize,
-        region: &Region,
-        scratch: &mut Scratch,
-    ) -> bool {
-        self.severity_effect(table, arm, region, scratch)
-            .is_some_and(|weighted| match self.spec.objective {
-                Objective::Superiority => weighted.estimate <= 0.0,
-                Objective::NonInferiority => weighted.estimate < self.spec.margin(),
-            })
+    pub(super) fn severity_disagrees(&self, table: &Table, arm: usize, region: &Region, scratch: &mut Scratch) -> bool {
+        self.severity_effect(table, arm, region, scratch).is_some_and(|weighted| match self.spec.objective {
+            Objective::Superiority => weighted.estimate <= 0.0,
+            Objective::NonInferiority => weighted.estimate < self.spec.margin(),
+        })
     }
 
     /// Step 4: one of the eligible arms. The clauses of the others are changed to say why they were not taken.
-    fn choose(
-        &self,
-        table: &Table,
-        evidence: &[ArmEvidence],
-        arms: &mut [ArmDecision],
-    ) -> Option<usize> {
-        let mut eligible: Vec<usize> = (0..arms.len())
-            .filter(|&a| arms[a].decision == Decision::Ship)
-            .collect();
+    fn choose(&self, table: &Table, evidence: &[ArmEvidence], arms: &mut [ArmDecision]) -> Option<usize> {
+        let mut eligible: Vec<usize> = (0..arms.len()).filter(|&a| arms[a].decision == Decision::Ship).collect();
         if eligible.len() < 2 {
             return eligible.pop();
         }
         let mut scratch = Scratch::default();
-        let losses: Vec<f64> = eligible
-            .iter()
-            .map(|&a| self.severity_loss(table, a + 1))
-            .collect();
+        let losses: Vec<f64> = eligible.iter().map(|&a| self.severity_loss(table, a + 1)).collect();
         let best = eligible[least(&losses)];
         // Arms that are not shown to lose more than the best one.
         let mut level: Vec<usize> = Vec::new();
@@ -269,14 +211,9 @@ impl<'a> Decider<'a> {
         }
         // On a tie, an arm whose errors drift into the most severe mode gives way to one whose do not.
         let drifts = |arm: usize, scratch: &mut Scratch| {
-            self.severe_shift(table, arm + 1, &self.layout.all, scratch)
-                .is_some_and(|shift| shift.estimate > 0.0)
+            self.severe_shift(table, arm + 1, &self.layout.all, scratch).is_some_and(|shift| shift.estimate > 0.0)
         };
-        let steady: Vec<usize> = level
-            .iter()
-            .copied()
-            .filter(|&arm| !drifts(arm, &mut scratch))
-            .collect();
+        let steady: Vec<usize> = level.iter().copied().filter(|&arm| !drifts(arm, &mut scratch)).collect();
         let field = if steady.is_empty() { &level } else { &steady };
         let costs: Vec<Option<f64>> = field
             .iter()
@@ -291,10 +228,7 @@ impl<'a> Decider<'a> {
             Some(costs) => field[least(&costs)],
             None if field.contains(&best) => best,
             None => {
-                let losses: Vec<f64> = field
-                    .iter()
-                    .map(|&a| self.severity_loss(table, a + 1))
-                    .collect();
+                let losses: Vec<f64> = field.iter().map(|&a| self.severity_loss(table, a + 1)).collect();
                 field[least(&losses)]
             }
         };
@@ -311,11 +245,7 @@ impl<'a> Decider<'a> {
     fn choose_scope(&self, arms: &[ArmDecision]) -> Option<usize> {
         let covered = |slices: &[usize]| -> f64 {
             let first = self.columns[slices[0]];
-            slices
-                .iter()
-                .filter(|&&s| self.columns[s] == first)
-                .map(|&s| self.layout.slices[s].region.share)
-                .sum()
+            slices.iter().filter(|&&s| self.columns[s] == first).map(|&s| self.layout.slices[s].region.share).sum()
         };
         let mut best: Option<(usize, f64)> = None;
         for (arm, decision) in arms.iter().enumerate() {
@@ -332,36 +262,20 @@ impl<'a> Decider<'a> {
     /// Loss of an arm on a row before severity: the weights of its failure modes where registered modes were recorded,
     /// else one minus the score. In `[0, 1]`.
     fn row_loss<'t>(&self, table: &'t Table, arm: usize) -> impl Fn(usize) -> f64 + use<'t> {
-        let heaviest = self
-            .spec
-            .failure_modes
-            .iter()
-            .map(|m| m.severity_weight)
-            .fold(0.0, f64::max);
+        let heaviest = self.spec.failure_modes.iter().map(|m| m.severity_weight).fold(0.0, f64::max);
         let weights: Vec<f64> = table
             .modes
             .iter()
             .map(|id| {
-                self.spec
-                    .failure_modes
-                    .iter()
-                    .find(|m| m.id == *id)
-                    .map_or(0.0, |m| m.severity_weight / heaviest)
+                self.spec.failure_modes.iter().find(|m| m.id == *id).map_or(0.0, |m| m.severity_weight / heaviest)
             })
             .collect();
-        let modes = table.arms[arm]
-            .modes
-            .as_ref()
-            .filter(|_| weights.iter().any(|w| *w > 0.0));
+        let modes = table.arms[arm].modes.as_ref().filter(|_| weights.iter().any(|w| *w > 0.0));
         let mean = &table.arms[arm].mean;
         move |row| match modes {
-            Some(modes) => modes
-                .share
-                .iter()
-                .zip(&weights)
-                .map(|(share, w)| w * f64::from(share[row]))
-                .sum::<f64>()
-                .min(1.0),
+            Some(modes) => {
+                modes.share.iter().zip(&weights).map(|(share, w)| w * f64::from(share[row])).sum::<f64>().min(1.0)
+            }
             None => 1.0 - mean[row],
         }
     }
@@ -370,9 +284,7 @@ impl<'a> Decider<'a> {
         let mut scratch = Scratch::default();
         let loss = self.row_loss(table, arm);
         match &table.severity {
-            Some(severity) => {
-                measure_severity(table, &self.layout.all, &mut scratch, severity, loss).estimate
-            }
+            Some(severity) => measure_severity(table, &self.layout.all, &mut scratch, severity, loss).estimate,
             None => measure(table, &self.layout.all, &mut scratch, loss).estimate,
         }
     }
@@ -399,19 +311,12 @@ pub(super) fn resource(arm: &ArmColumn, metric: GainMetric) -> Option<&[f64]> {
 /// Modes of the largest registered weight, unless all registered modes weigh the same.
 fn most_severe(spec: &RuleSpec, table: &Table) -> Vec<usize> {
     let weights = spec.failure_modes.iter().map(|m| m.severity_weight);
-    let (heaviest, lightest) = (
-        weights.clone().fold(0.0, f64::max),
-        weights.fold(f64::INFINITY, f64::min),
-    );
+    let (heaviest, lightest) = (weights.clone().fold(0.0, f64::max), weights.fold(f64::INFINITY, f64::min));
     if table.arms[BASELINE].modes.is_none() || heaviest <= lightest {
         return Vec::new();
     }
     (0..table.modes.len())
-        .filter(|&i| {
-            spec.failure_modes
-                .iter()
-                .any(|m| m.id == table.modes[i] && m.severity_weight == heaviest)
-        })
+        .filter(|&i| spec.failure_modes.iter().any(|m| m.id == table.modes[i] && m.severity_weight == heaviest))
         .collect()
 }
 

@@ -60,27 +60,15 @@ impl Layout {
                 }
             }
             for (value, rows) in members.into_iter().enumerate() {
-                slices.push(SliceRegion {
-                    column,
-                    value,
-                    region: Region::new(table, &per_row, rows),
-                });
+                slices.push(SliceRegion { column, value, region: Region::new(table, &per_row, rows) });
             }
         }
-        Self {
-            all: Region::new(table, &per_row, order),
-            slices,
-            per_row,
-        }
+        Self { all: Region::new(table, &per_row, order), slices, per_row }
     }
 
     /// The rows all of whose slices are in `chosen` (indices into [`Layout::slices`]).
     pub(super) fn scope(&self, table: &Table, chosen: &[usize]) -> Region {
-        let mut allowed: Vec<Vec<bool>> = table
-            .slices
-            .iter()
-            .map(|s| vec![false; s.values.len()])
-            .collect();
+        let mut allowed: Vec<Vec<bool>> = table.slices.iter().map(|s| vec![false; s.values.len()]).collect();
         for &slice in chosen {
             let slice = &self.slices[slice];
             allowed[slice.column][slice.value] = true;
@@ -91,13 +79,7 @@ impl Layout {
                 value != SliceColumn::NONE && allowed[value as usize]
             })
         };
-        let rows = self
-            .all
-            .rows
-            .iter()
-            .copied()
-            .filter(|&row| inside(row))
-            .collect();
+        let rows = self.all.rows.iter().copied().filter(|&row| inside(row)).collect();
         Region::new(table, &self.per_row, rows)
     }
 }
@@ -106,15 +88,13 @@ impl Region {
     fn new(table: &Table, per_row: &[f64], rows: Vec<u32>) -> Self {
         let mut weights = vec![0.0; per_row.len()];
         for &row in &rows {
-            let s = table.stratum[row as usize] as usize;
-            weights[s] += per_row[s];
+            weights[table.stratum[row as usize] as usize] += 1.0;
+        }
+        for (weight, each) in weights.iter_mut().zip(per_row) {
+            *weight *= each;
         }
         let share = weights.iter().sum();
-        Self {
-            rows,
-            weights,
-            share,
-        }
+        Self { rows, weights, share }
     }
 }
 
@@ -155,22 +135,14 @@ pub(super) fn measure(
     difference: impl Fn(usize) -> f64,
 ) -> Measured {
     scratch.strata.clear();
-    scratch
-        .strata
-        .extend(region.weights.iter().map(|&w| Stratum::new(w)));
+    scratch.strata.extend(region.weights.iter().map(|&w| Stratum::new(w)));
     for &row in &region.rows {
         let row = row as usize;
         scratch.strata[table.stratum[row] as usize].push(difference(row));
     }
     let n = region.rows.len();
     let total: f64 = region.weights.iter().sum();
-    let mut measured = Measured {
-        n,
-        estimate: 0.0,
-        wins: 0.0,
-        losses: 0.0,
-        interval: None,
-    };
+    let mut measured = Measured { n, estimate: 0.0, wins: 0.0, losses: 0.0, interval: None };
     for s in scratch.strata.iter().filter(|s| s.n > 0) {
         let weight = s.share / total / s.n as f64;
         measured.wins += 0.5 * weight * (s.sum_abs + s.sum);
@@ -187,13 +159,19 @@ pub(super) fn measure(
                 }),
             )
         });
-        measured.interval = EsTango::new(Sample {
-            strata: &scratch.strata,
-            clusters,
-        })
-        .ok();
+        measured.interval =
+            EsTango::new(Sample { strata: &scratch.strata, clusters, least_clusters: least_clusters(table) }).ok();
     }
     measured
+}
+
+/// Fewest clusters with which a region speaks of clusters that were not seen. Where the whole table does, every part of
+/// it must: a slice of a few clusters that was taken for fixed would let 6% of slices at the floor pass.
+fn least_clusters(table: &Table) -> usize {
+    match table.cluster_count() {
+        Some(count) if count >= MIN_CLUSTERS => 2,
+        _ => MIN_CLUSTERS,
+    }
 }
 
 /// The paired difference of an arm and the baseline.
@@ -230,21 +208,15 @@ pub(super) fn measure_severity(
     let n = region.rows.len();
     let (wins, losses) = (wins / total, losses / total);
     let estimate = wins - losses;
-    let mut measured = Measured {
-        n,
-        estimate,
-        wins,
-        losses,
-        interval: None,
-    };
+    let mut measured = Measured { n, estimate, wins, losses, interval: None };
     if n >= MIN_ROWS {
         let mean_severity = total / region.weights.iter().sum::<f64>();
         // The residuals have mean zero, so that the machinery of a plain mean yields the variance of the ratio.
         let residual = |row: usize| severity[row] / mean_severity * (difference(row) - estimate);
         let spread = measure(table, region, scratch, residual);
-        measured.interval = spread.interval.and_then(|es| {
-            EsTango::from_moments(n, wins, losses, es.variance, es.nu, total * total / squares).ok()
-        });
+        measured.interval = spread
+            .interval
+            .and_then(|es| EsTango::from_moments(n, wins, losses, es.variance, es.nu, total * total / squares).ok());
     }
     measured
 }
@@ -263,12 +235,7 @@ pub(super) struct Resource {
 
 impl Resource {
     /// Measures rows for which both figures exist; `None` when there is no such row.
-    pub(super) fn measure(
-        table: &Table,
-        region: &Region,
-        baseline: &[f64],
-        arm: &[f64],
-    ) -> Option<Self> {
+    pub(super) fn measure(table: &Table, region: &Region, baseline: &[f64], arm: &[f64]) -> Option<Self> {
         let strata = region.weights.len();
         let mut sums = vec![(0usize, 0.0, 0.0); strata];
         let known = |row: usize| !baseline[row].is_nan() && !arm[row].is_nan();
@@ -281,12 +248,7 @@ impl Resource {
                 cell.2 += arm[row];
             }
         }
-        let total: f64 = sums
-            .iter()
-            .zip(&region.weights)
-            .filter(|(s, _)| s.0 > 0)
-            .map(|(_, w)| w)
-            .sum();
+        let total: f64 = sums.iter().zip(&region.weights).filter(|(s, _)| s.0 > 0).map(|(_, w)| w).sum();
         let n: usize = sums.iter().map(|s| s.0).sum();
         if n == 0 {
             return None;
@@ -314,10 +276,7 @@ impl Resource {
             let w = region.weights[s] / total / size as f64;
             if size > 1 {
                 let factor = (size as f64 / (size as f64 - 1.0)).sqrt();
-                (
-                    w * factor * (baseline[row] - b / size as f64),
-                    w * factor * (arm[row] - a / size as f64),
-                )
+                (w * factor * (baseline[row] - b / size as f64), w * factor * (arm[row] - a / size as f64))
             } else {
                 (w * (baseline[row] - mean_b), w * (arm[row] - mean_a))
             }
@@ -340,8 +299,7 @@ impl Resource {
                     plain_ba += b * a;
                 }
                 at += 1;
-                let more = at < region.rows.len()
-                    && clusters.is_some_and(|c| c[region.rows[at] as usize] == c[first]);
+                let more = at < region.rows.len() && clusters.is_some_and(|c| c[region.rows[at] as usize] == c[first]);
                 if !more {
                     break;
                 }
@@ -351,14 +309,12 @@ impl Resource {
             aa += sum_a * sum_a;
             ba += sum_b * sum_a;
         }
-        if clusters.is_some() && groups >= MIN_CLUSTERS {
+        if clusters.is_some() && groups >= least_clusters(table) {
             let factor = groups as f64 / (groups as f64 - 1.0);
-            (result.var_baseline, result.var_arm, result.covariance) =
-                (factor * bb, factor * aa, factor * ba);
+            (result.var_baseline, result.var_arm, result.covariance) = (factor * bb, factor * aa, factor * ba);
             result.nu = groups as f64 - 1.0;
         } else {
-            (result.var_baseline, result.var_arm, result.covariance) =
-                (plain_bb, plain_aa, plain_ba);
+            (result.var_baseline, result.var_arm, result.covariance) = (plain_bb, plain_aa, plain_ba);
         }
         Some(result)
     }
@@ -386,8 +342,7 @@ impl Resource {
     pub(super) fn statistic(&self, reduction: f64) -> f64 {
         let keep = 1.0 - reduction;
         let gain = keep * self.baseline - self.arm;
-        let variance =
-            keep * keep * self.var_baseline - 2.0 * keep * self.covariance + self.var_arm;
+        let variance = keep * keep * self.var_baseline - 2.0 * keep * self.covariance + self.var_arm;
         if variance > 1e-18 * (self.baseline * self.baseline).max(f64::MIN_POSITIVE) {
             gain / variance.sqrt()
         } else if gain > 0.0 {
@@ -399,20 +354,12 @@ impl Resource {
 
     /// p-value of "the reduction is at most `reduction`"; 1 under 12 rows.
     pub(super) fn p_above(&self, reduction: f64) -> f64 {
-        if self.n < MIN_ROWS {
-            1.0
-        } else {
-            student_upper_tail(self.statistic(reduction), self.nu)
-        }
+        if self.n < MIN_ROWS { 1.0 } else { student_upper_tail(self.statistic(reduction), self.nu) }
     }
 
     /// p-value of "the reduction is at least `reduction`"; 1 under 12 rows.
     pub(super) fn p_below(&self, reduction: f64) -> f64 {
-        if self.n < MIN_ROWS {
-            1.0
-        } else {
-            student_upper_tail(-self.statistic(reduction), self.nu)
-        }
+        if self.n < MIN_ROWS { 1.0 } else { student_upper_tail(-self.statistic(reduction), self.nu) }
     }
 
     /// Fieller's two-sided 95% interval of the reduction (Fieller 1954, JRSS B 16:175): all ratios that a t test does

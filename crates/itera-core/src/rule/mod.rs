@@ -27,16 +27,16 @@ pub(crate) use judge::Decider;
 pub use judge::judge;
 pub use overfit::{OverfitAlarm, overfit_alarm};
 pub use spec::{
-    EffectEvidence, Evidence, FailureModeWeight, FloorEvidence, GainMetric, Objective,
-    RequiredGain, RuleSpec, SHIP_SHARE, SpecError, TieBreak,
+    EffectEvidence, Evidence, FailureModeWeight, FloorEvidence, GainMetric, Objective, RequiredGain, RuleSpec,
+    SHIP_SHARE, SpecError, TieBreak,
 };
 pub use table::{
-    ArmColumn, BASELINE, ModeColumns, Observation, Record, RowAttributes, RowId, SliceColumn,
-    Table, TableBuilder, TableError, TrialCounts,
+    ArmColumn, BASELINE, ModeColumns, Observation, Record, RowAttributes, RowId, SliceColumn, Table, TableBuilder,
+    TableError, TrialCounts,
 };
 pub use verdict::{
-    ArmVerdict, Clause, Disclosure, DisclosureKind, EffectEstimate, FamilyOutcome, FamilyVerdict,
-    Inference, ModeShift, Outcome, ResourceEstimate, SliceRef, SliceVerdict, Suggestion, Verdict,
+    ArmVerdict, Clause, Disclosure, DisclosureKind, EffectEstimate, FamilyOutcome, FamilyVerdict, Inference, ModeShift,
+    Outcome, ResourceEstimate, SliceRef, SliceVerdict, Suggestion, Verdict,
 };
 
 /// Why a verdict cannot be computed.

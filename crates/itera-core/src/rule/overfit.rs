@@ -30,13 +30,7 @@ pub fn overfit_alarm(dev: (f64, f64), test: (f64, f64)) -> OverfitAlarm {
     let (test_effect, test_se) = test;
     let drop = dev_effect - test_effect;
     let noise = dev_se.hypot(test_se);
-    OverfitAlarm {
-        dev_effect,
-        test_effect,
-        drop,
-        noise,
-        raised: drop > 2.0 * noise && drop > 0.0,
-    }
+    OverfitAlarm { dev_effect, test_effect, drop, noise, raised: drop > 2.0 * noise && drop > 0.0 }
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use super::sentence;
 use super::spec::{EffectEvidence, FloorEvidence, GainMetric, RuleSpec};
 use super::table::{SliceColumn, Table};
 use super::verdict::{
-    ArmVerdict, Clause, Disclosure, DisclosureKind, EffectEstimate, FamilyOutcome, FamilyVerdict,
-    Inference, ModeShift, Outcome, ResourceEstimate, SliceRef, SliceVerdict, Suggestion, Verdict,
+    ArmVerdict, Clause, Disclosure, DisclosureKind, EffectEstimate, FamilyOutcome, FamilyVerdict, Inference, ModeShift,
+    Outcome, ResourceEstimate, SliceRef, SliceVerdict, Suggestion, Verdict,
 };
 
 /// Beyond this many rows "more rows" is no advice.
@@ -33,9 +33,10 @@ pub(super) fn report(
         .map(|(arm, (evidence, decision))| reporter.arm(arm + 1, evidence, decision))
         .collect::<Result<Vec<_>, _>>()?;
     let family = family(&arms, decisions);
-    let trials = table.arms.iter().fold((u32::MAX, 0), |(least, most), arm| {
-        (least.min(arm.trials.min), most.max(arm.trials.max))
-    });
+    let trials = table
+        .arms
+        .iter()
+        .fold((u32::MAX, 0), |(least, most), arm| (least.min(arm.trials.min), most.max(arm.trials.max)));
     let disclosures = reporter.disclosures(&arms, trials);
     Ok(Verdict {
         baseline: table.baseline().name.clone(),
@@ -67,48 +68,22 @@ impl<'a> Reporter<'a> {
             spec: decider.spec,
             table,
             baseline_mean: mean(&decider.layout.all),
-            baseline_means: decider
-                .layout
-                .slices
-                .iter()
-                .map(|slice| mean(&slice.region))
-                .collect(),
+            baseline_means: decider.layout.slices.iter().map(|slice| mean(&slice.region)).collect(),
         }
     }
 
-    fn arm(
-        &self,
-        arm: usize,
-        evidence: &ArmEvidence,
-        decision: &ArmDecision,
-    ) -> Result<ArmVerdict, RuleError> {
+    fn arm(&self, arm: usize, evidence: &ArmEvidence, decision: &ArmDecision) -> Result<ArmVerdict, RuleError> {
         let (table, spec, layout) = (self.table, self.spec, &self.decider.layout);
         let mut scratch = Scratch::default();
         let column = &table.arms[arm];
-        let aggregate = self.estimate(
-            arm,
-            &layout.all,
-            &evidence.whole.effect,
-            self.baseline_mean,
-            spec.tested_effect(),
-        )?;
+        let aggregate =
+            self.estimate(arm, &layout.all, &evidence.whole.effect, self.baseline_mean, spec.tested_effect())?;
         let mut slices = Vec::with_capacity(layout.slices.len());
-        for ((slice, measured), baseline_mean) in layout
-            .slices
-            .iter()
-            .zip(&evidence.slices)
-            .zip(&self.baseline_means)
-        {
+        for ((slice, measured), baseline_mean) in layout.slices.iter().zip(&evidence.slices).zip(&self.baseline_means) {
             slices.push(SliceVerdict {
                 slice: self.slice_ref(slice.column, slice.value),
                 share: slice.region.share,
-                estimate: self.estimate(
-                    arm,
-                    &slice.region,
-                    measured,
-                    *baseline_mean,
-                    spec.loss_floor,
-                )?,
+                estimate: self.estimate(arm, &slice.region, measured, *baseline_mean, spec.loss_floor)?,
                 floor_holds: p_floor(spec, measured) <= spec.alpha,
             });
         }
@@ -118,22 +93,18 @@ impl<'a> Reporter<'a> {
             .map(|weighted| {
                 let severity = table.severity.as_deref().unwrap_or_default();
                 let base = &table.baseline().mean;
-                let mean =
-                    measure_severity(table, &layout.all, &mut scratch, severity, |row| base[row])
-                        .estimate;
+                let mean = measure_severity(table, &layout.all, &mut scratch, severity, |row| base[row]).estimate;
                 self.estimate(arm, &layout.all, &weighted, mean, spec.tested_effect())
             })
             .transpose()?;
         let (total, within) = self.variance(arm, &layout.all, &mut scratch);
         let outcome = match &decision.decision {
             Decision::Ship => Outcome::Ship,
-            Decision::Scope(chosen) => Outcome::Scope {
-                slices: self.slice_refs(chosen),
-            },
+            Decision::Scope(chosen) => Outcome::Scope { slices: self.slice_refs(chosen) },
             Decision::Kill { harm } => Outcome::Kill { harm: *harm },
-            Decision::Underpowered => Outcome::Underpowered {
-                rows_needed: self.rows_needed(arm, evidence, decision.clause),
-            },
+            Decision::Underpowered => {
+                Outcome::Underpowered { rows_needed: self.rows_needed(arm, evidence, decision.clause) }
+            }
         };
         let mut verdict = ArmVerdict {
             arm: column.name.clone(),
@@ -145,11 +116,7 @@ impl<'a> Reporter<'a> {
             latency: self.resource(arm, GainMetric::Latency),
             between_variance: (total - within).max(0.0),
             within_variance: within,
-            suggestion: if within > 0.5 * total {
-                Suggestion::Trials
-            } else {
-                Suggestion::Rows
-            },
+            suggestion: if within > 0.5 * total { Suggestion::Trials } else { Suggestion::Rows },
             p_arm: decision.p_arm,
             p_holm: decision.p_holm,
             outcome,
@@ -162,10 +129,7 @@ impl<'a> Reporter<'a> {
 
     fn slice_ref(&self, column: usize, value: usize) -> SliceRef {
         let slice = &self.table.slices[column];
-        SliceRef {
-            column: slice.name.clone(),
-            value: slice.values[value].clone(),
-        }
+        SliceRef { column: slice.name.clone(), value: slice.values[value].clone() }
     }
 
     fn slice_refs(&self, chosen: &[usize]) -> Vec<SliceRef> {
@@ -253,34 +217,25 @@ impl<'a> Reporter<'a> {
 
     fn mode_shifts(&self, arm: usize, scratch: &mut Scratch) -> Vec<ModeShift> {
         let table = self.table;
-        let (Some(base), Some(candidate)) = (&table.baseline().modes, &table.arms[arm].modes)
-        else {
+        let (Some(base), Some(candidate)) = (&table.baseline().modes, &table.arms[arm].modes) else {
             return Vec::new();
         };
         let region = &self.decider.layout.all;
         let registered = &self.spec.failure_modes;
         let mut order: Vec<usize> = (0..table.modes.len()).collect();
         order.sort_by_key(|&mode| {
-            let rank = registered
-                .iter()
-                .position(|m| m.id == table.modes[mode])
-                .unwrap_or(registered.len());
+            let rank = registered.iter().position(|m| m.id == table.modes[mode]).unwrap_or(registered.len());
             (rank, table.modes[mode].as_str())
         });
         order
             .into_iter()
             .map(|mode| {
                 let (before, after) = (&base.share[mode], &candidate.share[mode]);
-                let shift = measure(table, region, scratch, |row| {
-                    f64::from(after[row]) - f64::from(before[row])
-                });
+                let shift = measure(table, region, scratch, |row| f64::from(after[row]) - f64::from(before[row]));
                 let baseline_rate = region_mean(table, region, |row| f64::from(before[row]));
                 ModeShift {
                     mode: table.modes[mode].clone(),
-                    severity_weight: registered
-                        .iter()
-                        .find(|m| m.id == table.modes[mode])
-                        .map(|m| m.severity_weight),
+                    severity_weight: registered.iter().find(|m| m.id == table.modes[mode]).map(|m| m.severity_weight),
                     baseline_count: base.count[mode],
                     arm_count: candidate.count[mode],
                     baseline_rate,
@@ -297,11 +252,8 @@ impl<'a> Reporter<'a> {
         let baseline = resource(self.table.baseline(), metric)?;
         let candidate = resource(&self.table.arms[arm], metric)?;
         let found = Resource::measure(self.table, &self.decider.layout.all, baseline, candidate)?;
-        let required = self
-            .spec
-            .required_gain
-            .filter(|gain| gain.metric == metric)
-            .map_or(0.0, |gain| gain.min_reduction);
+        let required =
+            self.spec.required_gain.filter(|gain| gain.metric == metric).map_or(0.0, |gain| gain.min_reduction);
         Some(ResourceEstimate {
             n_rows: found.n,
             baseline_mean: found.baseline,
@@ -319,11 +271,7 @@ impl<'a> Reporter<'a> {
     fn rows_needed(&self, arm: usize, evidence: &ArmEvidence, clause: Clause) -> Option<u64> {
         let spec = self.spec;
         let n = self.table.n as f64;
-        let family = if clause == Clause::FamilyUnproven {
-            self.table.candidates().len() as f64
-        } else {
-            1.0
-        };
+        let family = if clause == Clause::FamilyUnproven { self.table.candidates().len() as f64 } else { 1.0 };
         let alpha = spec.alpha / family;
         let z = |alpha: f64| normal_quantile(1.0 - alpha) + normal_quantile(spec.power);
         let settle = |measured: &Measured, boundary: f64, alpha: f64| -> f64 {
@@ -335,26 +283,16 @@ impl<'a> Reporter<'a> {
             measured.n as f64 * (z(alpha) * se / distance).powi(2)
         };
         let whole = &evidence.whole.effect;
-        let heads_for_ship =
-            whole.estimate >= spec.margin() && whole.estimate > spec.tested_effect();
+        let heads_for_ship = whole.estimate >= spec.margin() && whole.estimate > spec.tested_effect();
         let mut needed = if heads_for_ship {
-            settle(
-                whole,
-                spec.tested_effect(),
-                alpha * ship_share(evidence.slices.len()),
-            )
+            settle(whole, spec.tested_effect(), alpha * ship_share(evidence.slices.len()))
         } else {
             settle(whole, spec.margin(), spec.alpha)
         };
         if heads_for_ship {
-            for slice in evidence
-                .slices
-                .iter()
-                .filter(|slice| p_floor(spec, slice) > alpha)
-            {
+            for slice in evidence.slices.iter().filter(|slice| p_floor(spec, slice) > alpha) {
                 let share = slice.n as f64 / n;
-                let silent = rows_for_silent_floor(spec.loss_floor, alpha)
-                    .map_or(f64::INFINITY, |rows| rows as f64);
+                let silent = rows_for_silent_floor(spec.loss_floor, alpha).map_or(f64::INFINITY, |rows| rows as f64);
                 let rows = match slice.interval {
                     Some(es) if !es.is_concordant() => settle(slice, spec.loss_floor, alpha),
                     _ => silent,
@@ -366,9 +304,7 @@ impl<'a> Reporter<'a> {
             {
                 let found = resource(self.table.baseline(), gain.metric)
                     .zip(resource(&self.table.arms[arm], gain.metric))
-                    .and_then(|(b, a)| {
-                        Resource::measure(self.table, &self.decider.layout.all, b, a)
-                    });
+                    .and_then(|(b, a)| Resource::measure(self.table, &self.decider.layout.all, b, a));
                 let t = found.map_or(0.0, |found| found.statistic(gain.min_reduction));
                 needed = needed.max(n * (z(alpha) / t).powi(2));
             }
@@ -407,19 +343,17 @@ impl<'a> Reporter<'a> {
             );
         } else if table.cluster_count().is_some() {
             for slice in arms.iter().take(1).flat_map(|arm| &arm.slices) {
-                if slice
-                    .estimate
-                    .inference
-                    .as_ref()
-                    .is_some_and(|i| i.n_clusters.is_none())
-                {
-                    add(
+                let Some(found) = &slice.estimate.inference else { continue };
+                match found.n_clusters {
+                    Some(count) if count >= MIN_CLUSTERS => {}
+                    Some(count) => add(
                         DisclosureKind::FewClusters,
-                        format!(
-                            "slice {} spans fewer than {MIN_CLUSTERS} clusters; its interval holds for these clusters",
-                            slice.slice
-                        ),
-                    );
+                        format!("slice {} spans {count} clusters only; its interval is wide", slice.slice),
+                    ),
+                    None => add(
+                        DisclosureKind::FewClusters,
+                        format!("slice {} is a single cluster; its interval holds for that cluster", slice.slice),
+                    ),
                 }
             }
         }
@@ -429,42 +363,27 @@ impl<'a> Reporter<'a> {
                     FloorEvidence::Proven => {
                         "it has no interval, its floor cannot be proven and no arm can ship everywhere"
                     }
-                    FloorEvidence::Estimate => {
-                        "it has no interval, its floor is read from the estimate alone"
-                    }
+                    FloorEvidence::Estimate => "it has no interval, its floor is read from the estimate alone",
                 };
                 add(
                     DisclosureKind::SmallSlice,
-                    format!(
-                        "slice {} has {} rows: {consequence}",
-                        slice.slice, slice.estimate.n_rows
-                    ),
+                    format!("slice {} has {} rows: {consequence}", slice.slice, slice.estimate.n_rows),
                 );
             }
         }
         for column in &table.slices {
-            let outside = column
-                .member
-                .iter()
-                .filter(|m| **m == SliceColumn::NONE)
-                .count();
+            let outside = column.member.iter().filter(|m| **m == SliceColumn::NONE).count();
             if outside > 0 {
                 add(
                     DisclosureKind::Unsliced,
-                    format!(
-                        "{outside} rows have no value in slice column `{}`; no scope includes them",
-                        column.name
-                    ),
+                    format!("{outside} rows have no value in slice column `{}`; no scope includes them", column.name),
                 );
             }
         }
         if table.weighted {
             add(
                 DisclosureKind::PostStratified,
-                format!(
-                    "aggregates are weighted to the production mix of {} strata",
-                    table.shares.len()
-                ),
+                format!("aggregates are weighted to the production mix of {} strata", table.shares.len()),
             );
         }
         let percent = 100.0 * spec.alpha;
@@ -498,9 +417,7 @@ impl<'a> Reporter<'a> {
         }
         let mut scratch = Scratch::default();
         for (i, arm) in arms.iter().enumerate() {
-            if self
-                .decider
-                .severity_disagrees(table, i + 1, &self.decider.layout.all, &mut scratch)
+            if self.decider.severity_disagrees(table, i + 1, &self.decider.layout.all, &mut scratch)
                 && let Some(weighted) = &arm.severity_weighted
             {
                 add(
@@ -513,11 +430,7 @@ impl<'a> Reporter<'a> {
                     ),
                 );
             }
-            for mode in arm
-                .failure_modes
-                .iter()
-                .filter(|m| m.most_severe && m.shift > 0.0)
-            {
+            for mode in arm.failure_modes.iter().filter(|m| m.most_severe && m.shift > 0.0) {
                 if mode.p_increase.is_none_or(|p| p > spec.alpha) {
                     add(
                         DisclosureKind::SevereModeRises,
@@ -535,10 +448,7 @@ impl<'a> Reporter<'a> {
                 if let Some(estimate) = estimate.as_ref().filter(|e| e.n_rows < table.n) {
                     add(
                         DisclosureKind::PartialResource,
-                        format!(
-                            "arm `{}`: {name} is known for {} of {} rows",
-                            arm.arm, estimate.n_rows, table.n
-                        ),
+                        format!("arm `{}`: {name} is known for {} of {} rows", arm.arm, estimate.n_rows, table.n),
                     );
                 }
             }
@@ -556,36 +466,20 @@ fn region_mean(table: &Table, region: &Region, value: impl Fn(usize) -> f64) -> 
         cell.1 += value(row as usize);
     }
     let total: f64 = region.weights.iter().sum();
-    sums.iter()
-        .zip(&region.weights)
-        .filter(|(s, _)| s.0 > 0.0)
-        .map(|(s, w)| w / total * s.1 / s.0)
-        .sum()
+    sums.iter().zip(&region.weights).filter(|(s, _)| s.0 > 0.0).map(|(s, w)| w / total * s.1 / s.0).sum()
 }
 
 fn family(arms: &[ArmVerdict], decisions: &Decisions) -> FamilyVerdict {
     let outcome = if let Some(arm) = decisions.ship {
-        FamilyOutcome::Ship {
-            arm: arms[arm].arm.clone(),
-        }
+        FamilyOutcome::Ship { arm: arms[arm].arm.clone() }
     } else if let Some(arm) = decisions.scope {
         let slices = match &arms[arm].outcome {
             Outcome::Scope { slices } => slices.clone(),
             _ => Vec::new(),
         };
-        FamilyOutcome::Scope {
-            arm: arms[arm].arm.clone(),
-            slices,
-        }
-    } else if arms
-        .iter()
-        .all(|arm| matches!(arm.outcome, Outcome::Kill { .. }))
-    {
-        FamilyOutcome::Kill {
-            harm: arms
-                .iter()
-                .all(|arm| arm.outcome == Outcome::Kill { harm: true }),
-        }
+        FamilyOutcome::Scope { arm: arms[arm].arm.clone(), slices }
+    } else if arms.iter().all(|arm| matches!(arm.outcome, Outcome::Kill { .. })) {
+        FamilyOutcome::Kill { harm: arms.iter().all(|arm| arm.outcome == Outcome::Kill { harm: true }) }
     } else {
         let rows_needed = arms
             .iter()
@@ -601,9 +495,5 @@ fn family(arms: &[ArmVerdict], decisions: &Decisions) -> FamilyVerdict {
         _ => None,
     };
     let sentence = sentence::family(arms, &outcome);
-    FamilyVerdict {
-        outcome,
-        winner,
-        sentence,
-    }
+    FamilyVerdict { outcome, winner, sentence }
 }

@@ -11,11 +11,7 @@ pub(super) fn pp(effect: f64) -> String {
 }
 
 fn list(slices: &[SliceRef]) -> String {
-    slices
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    slices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What the arm measured: effect and bounds.
@@ -55,10 +51,7 @@ fn unproven_floors(arm: &ArmVerdict) -> String {
                 pp(found.lower_bound),
                 slice.estimate.n_rows
             ),
-            None => format!(
-                "{} ({} rows, no interval)",
-                slice.slice, slice.estimate.n_rows
-            ),
+            None => format!("{} ({} rows, no interval)", slice.slice, slice.estimate.n_rows),
         })
         .collect();
     open.join(", ")
@@ -71,28 +64,15 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
     let target = target(spec);
     let floor = pp(spec.loss_floor);
     let percent = 100.0 * spec.alpha;
-    let upper = arm
-        .aggregate
-        .inference
-        .as_ref()
-        .map_or(1.0, |found| found.upper_bound);
+    let upper = arm.aggregate.inference.as_ref().map_or(1.0, |found| found.upper_bound);
     let shipped = || {
-        let floors = if arm.slices.is_empty() {
-            String::new()
-        } else {
-            format!(" and every slice holds the floor of {floor}")
-        };
-        format!(
-            "`{name}` measures {effect}: it is shown to exceed {target}{floors} (adjusted p = {:.4})",
-            arm.p_holm
-        )
+        let floors =
+            if arm.slices.is_empty() { String::new() } else { format!(" and every slice holds the floor of {floor}") };
+        format!("`{name}` measures {effect}: it is shown to exceed {target}{floors} (adjusted p = {:.4})", arm.p_holm)
     };
     match (&arm.outcome, arm.clause) {
         (Outcome::Ship, Clause::EligibleHigherLoss) => {
-            format!(
-                "{}, but another arm that passes has the lower severity-weighted loss.",
-                shipped()
-            )
+            format!("{}, but another arm that passes has the lower severity-weighted loss.", shipped())
         }
         (Outcome::Ship, Clause::EligibleCostlier) => {
             format!(
@@ -116,12 +96,7 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
                 .iter()
                 .filter(|mode| mode.most_severe)
                 .map(|mode| {
-                    format!(
-                        "`{}` from {:.1}% to {:.1}%",
-                        mode.mode,
-                        100.0 * mode.baseline_rate,
-                        100.0 * mode.arm_rate
-                    )
+                    format!("`{}` from {:.1}% to {:.1}%", mode.mode, 100.0 * mode.baseline_rate, 100.0 * mode.arm_rate)
                 })
                 .collect();
             format!(
@@ -130,26 +105,17 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
             )
         }
         (Outcome::Kill { .. }, Clause::SeverityTieBreak) => {
-            let weighted = arm
-                .severity_weighted
-                .as_ref()
-                .map_or(0.0, |weighted| weighted.effect);
+            let weighted = arm.severity_weighted.as_ref().map_or(0.0, |weighted| weighted.effect);
             format!(
                 "`{name}` measures {effect}, but {} weighted by severity; the registered tie-break is the weighted ranking.",
                 pp(weighted)
             )
         }
         (Outcome::Kill { .. }, Clause::RequiredGainRuledOut) => {
-            format!(
-                "`{name}` measures {effect}; the required gain is ruled out{}.",
-                gain_words(spec, arm)
-            )
+            format!("`{name}` measures {effect}; the required gain is ruled out{}.", gain_words(spec, arm))
         }
         (Outcome::Kill { harm: true }, _) => {
-            format!(
-                "`{name}` measures {effect}: it does harm; its upper bound is {}, below zero.",
-                pp(upper)
-            )
+            format!("`{name}` measures {effect}: it does harm; its upper bound is {}, below zero.", pp(upper))
         }
         (Outcome::Kill { .. }, _) => format!(
             "`{name}` measures {effect}: its upper bound {} is below {}.",
@@ -162,10 +128,7 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
         (Outcome::Underpowered { rows_needed }, clause) => {
             let why = match clause {
                 Clause::FloorUnproven => {
-                    format!(
-                        "it exceeds {target}, but the floor of {floor} is not proven in {}",
-                        unproven_floors(arm)
-                    )
+                    format!("it exceeds {target}, but the floor of {floor} is not proven in {}", unproven_floors(arm))
                 }
                 Clause::GainUnproven => {
                     format!("the required gain is not proven{}", gain_words(spec, arm))
@@ -177,13 +140,8 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
                 _ => format!("the data neither show that it exceeds {target} nor rule it out"),
             };
             let settle = match rows_needed {
-                Some(rows) => format!(
-                    "about {rows} test rows would settle it if the truth is what was observed"
-                ),
-                None => {
-                    "the observed effect is too close to the boundary for more rows to settle it"
-                        .to_owned()
-                }
+                Some(rows) => format!("about {rows} test rows would settle it if the truth is what was observed"),
+                None => "the observed effect is too close to the boundary for more rows to settle it".to_owned(),
             };
             format!("`{name}` measures {effect}: {why}; {settle}.")
         }
@@ -191,17 +149,9 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
 }
 
 fn floors_outside(arm: &ArmVerdict, inside: &[SliceRef]) -> String {
-    let out: Vec<SliceRef> = arm
-        .slices
-        .iter()
-        .map(|s| s.slice.clone())
-        .filter(|slice| !inside.contains(slice))
-        .collect();
-    if out.is_empty() {
-        "every row".to_owned()
-    } else {
-        list(&out)
-    }
+    let out: Vec<SliceRef> =
+        arm.slices.iter().map(|s| s.slice.clone()).filter(|slice| !inside.contains(slice)).collect();
+    if out.is_empty() { "every row".to_owned() } else { list(&out) }
 }
 
 fn gain_words(spec: &RuleSpec, arm: &ArmVerdict) -> String {
@@ -213,21 +163,12 @@ fn gain_words(spec: &RuleSpec, arm: &ArmVerdict) -> String {
         super::GainMetric::Latency => &arm.latency,
     };
     let reduction = found.as_ref().and_then(|f| f.reduction).unwrap_or(0.0);
-    format!(
-        " ({} falls by {:.1}%, {:.1}% required)",
-        gain.metric.name(),
-        100.0 * reduction,
-        100.0 * gain.min_reduction
-    )
+    format!(" ({} falls by {:.1}%, {:.1}% required)", gain.metric.name(), 100.0 * reduction, 100.0 * gain.min_reduction)
 }
 
 /// The reason of the family's outcome.
 pub(super) fn family(arms: &[ArmVerdict], outcome: &FamilyOutcome) -> String {
-    let reason = |id: &str| {
-        arms.iter()
-            .find(|a| a.arm == id)
-            .map_or("", |a| a.sentence.as_str())
-    };
+    let reason = |id: &str| arms.iter().find(|a| a.arm == id).map_or("", |a| a.sentence.as_str());
     match outcome {
         FamilyOutcome::Ship { arm } => format!("Ship `{arm}`. {}", reason(arm)),
         FamilyOutcome::Scope { arm, slices } => {
@@ -246,8 +187,5 @@ pub(super) fn family(arms: &[ArmVerdict], outcome: &FamilyOutcome) -> String {
 }
 
 fn reasons(arms: &[ArmVerdict]) -> String {
-    arms.iter()
-        .map(|a| a.sentence.as_str())
-        .collect::<Vec<_>>()
-        .join(" ")
+    arms.iter().map(|a| a.sentence.as_str()).collect::<Vec<_>>().join(" ")
 }

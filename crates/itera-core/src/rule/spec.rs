@@ -157,9 +157,7 @@ pub enum SpecError {
         got: f64,
     },
     /// `proven_gain` asks for a gain over zero, which non-inferiority does not claim.
-    #[error(
-        "evidence.effect `proven_gain` is not defined for non-inferiority; use `proven_margin`"
-    )]
+    #[error("evidence.effect `proven_gain` is not defined for non-inferiority; use `proven_margin`")]
     ProvenGainForNonInferiority,
     /// A required gain without non-inferiority.
     #[error("a required gain in cost or latency belongs to the non_inferiority objective")]
@@ -219,55 +217,26 @@ impl RuleSpec {
     /// The first field that is out of range, or a combination that has no meaning.
     pub fn validate(&self) -> Result<(), SpecError> {
         let check = |ok: bool, field, range, got| {
-            if ok {
-                Ok(())
-            } else {
-                Err(SpecError::OutOfRange { field, range, got })
-            }
+            if ok { Ok(()) } else { Err(SpecError::OutOfRange { field, range, got }) }
         };
         match self.objective {
             Objective::Superiority => {
-                check(
-                    (0.0..1.0).contains(&self.min_effect),
-                    "min_effect",
-                    "in [0, 1)",
-                    self.min_effect,
-                )?;
+                check((0.0..1.0).contains(&self.min_effect), "min_effect", "in [0, 1)", self.min_effect)?;
                 if self.required_gain.is_some() {
                     return Err(SpecError::GainForSuperiority);
                 }
             }
             Objective::NonInferiority => {
                 let margin = self.min_effect.abs();
-                check(
-                    margin > 0.0 && margin < 1.0,
-                    "the non-inferiority margin",
-                    "in (0, 1)",
-                    self.min_effect,
-                )?;
+                check(margin > 0.0 && margin < 1.0, "the non-inferiority margin", "in (0, 1)", self.min_effect)?;
                 if self.evidence.effect == EffectEvidence::ProvenGain {
                     return Err(SpecError::ProvenGainForNonInferiority);
                 }
             }
         }
-        check(
-            self.loss_floor > -1.0 && self.loss_floor <= 0.0,
-            "loss_floor",
-            "in (-1, 0]",
-            self.loss_floor,
-        )?;
-        check(
-            self.alpha > 0.0 && self.alpha < 0.5,
-            "alpha",
-            "in (0, 0.5)",
-            self.alpha,
-        )?;
-        check(
-            self.power > 0.0 && self.power < 1.0,
-            "power",
-            "in (0, 1)",
-            self.power,
-        )?;
+        check(self.loss_floor > -1.0 && self.loss_floor <= 0.0, "loss_floor", "in (-1, 0]", self.loss_floor)?;
+        check(self.alpha > 0.0 && self.alpha < 0.5, "alpha", "in (0, 0.5)", self.alpha)?;
+        check(self.power > 0.0 && self.power < 1.0, "power", "in (0, 1)", self.power)?;
         if let Some(gain) = self.required_gain {
             check(
                 (0.0..1.0).contains(&gain.min_reduction),
@@ -283,13 +252,8 @@ impl RuleSpec {
                 "above zero",
                 mode.severity_weight,
             )?;
-            if self.failure_modes[..i]
-                .iter()
-                .any(|other| other.id == mode.id)
-            {
-                return Err(SpecError::DuplicateFailureMode {
-                    id: mode.id.clone(),
-                });
+            if self.failure_modes[..i].iter().any(|other| other.id == mode.id) {
+                return Err(SpecError::DuplicateFailureMode { id: mode.id.clone() });
             }
         }
         Ok(())

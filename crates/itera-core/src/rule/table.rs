@@ -115,10 +115,7 @@ impl Table {
 
     /// Strata with their shares of production.
     pub fn strata(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.stratum_names
-            .iter()
-            .map(String::as_str)
-            .zip(self.shares.iter().copied())
+        self.stratum_names.iter().map(String::as_str).zip(self.shares.iter().copied())
     }
 
     /// Recorded failure modes.
@@ -139,9 +136,7 @@ impl Table {
 #[non_exhaustive]
 pub enum TableError {
     /// No candidate arm, or an arm named like another.
-    #[error(
-        "arms must be a baseline and at least one candidate with distinct ids; `{id}` is {problem}"
-    )]
+    #[error("arms must be a baseline and at least one candidate with distinct ids; `{id}` is {problem}")]
     Arms {
         /// The arm's id.
         id: String,
@@ -159,9 +154,7 @@ pub enum TableError {
         known: String,
     },
     /// A score is not a number in `[0, 1]`.
-    #[error(
-        "score of row `{row}`, arm `{arm}`, trial {trial} is {score}; scores must be numbers in [0, 1]"
-    )]
+    #[error("score of row `{row}`, arm `{arm}`, trial {trial} is {score}; scores must be numbers in [0, 1]")]
     BadScore {
         /// The record's row.
         row: String,
@@ -173,9 +166,7 @@ pub enum TableError {
         score: f64,
     },
     /// The same trial of a row and an arm was recorded twice.
-    #[error(
-        "row `{row}`, arm `{arm}`, trial {trial} was recorded twice; keep one record of each trial"
-    )]
+    #[error("row `{row}`, arm `{arm}`, trial {trial} was recorded twice; keep one record of each trial")]
     DuplicateTrial {
         /// The record's row.
         row: String,
@@ -205,9 +196,7 @@ pub enum TableError {
         got: usize,
     },
     /// Records of one row disagree about the row itself.
-    #[error(
-        "row `{row}` has two values of {attribute}: `{first}` and `{second}`; it must be the same in every record"
-    )]
+    #[error("row `{row}` has two values of {attribute}: `{first}` and `{second}`; it must be the same in every record")]
     ConflictingAttribute {
         /// The row.
         row: String,
@@ -235,9 +224,7 @@ pub enum TableError {
         severity: f64,
     },
     /// A cost or latency that is negative or not finite.
-    #[error(
-        "{metric} of row `{row}`, arm `{arm}`, trial {trial} is {value}; it must be a number of at least zero"
-    )]
+    #[error("{metric} of row `{row}`, arm `{arm}`, trial {trial} is {value}; it must be a number of at least zero")]
     BadResource {
         /// `cost` or `latency`.
         metric: &'static str,
@@ -269,9 +256,7 @@ pub enum TableError {
         share: f64,
     },
     /// Production holds a stratum that the test set does not.
-    #[error(
-        "production has {percent:.1}% in stratum `{stratum}`, the test set has no row of it; draw some or reframe"
-    )]
+    #[error("production has {percent:.1}% in stratum `{stratum}`, the test set has no row of it; draw some or reframe")]
     EmptyStratum {
         /// The stratum.
         stratum: String,

@@ -105,18 +105,12 @@ impl TableBuilder {
         let mut arms = Interner::default();
         arms.intern(baseline);
         if candidates.is_empty() {
-            return Err(TableError::Arms {
-                id: baseline.to_owned(),
-                problem: "alone",
-            });
+            return Err(TableError::Arms { id: baseline.to_owned(), problem: "alone" });
         }
         for arm in candidates {
             let before = arms.len();
             if arms.intern(arm.as_ref()) as usize != before {
-                return Err(TableError::Arms {
-                    id: arm.as_ref().to_owned(),
-                    problem: "named twice",
-                });
+                return Err(TableError::Arms { id: arm.as_ref().to_owned(), problem: "named twice" });
             }
         }
         if arms.len() > usize::from(u16::MAX) {
@@ -125,10 +119,7 @@ impl TableBuilder {
         Ok(Self {
             arms,
             slice_values: slice_columns.iter().map(|_| Interner::default()).collect(),
-            slice_columns: slice_columns
-                .iter()
-                .map(|s| s.as_ref().to_owned())
-                .collect(),
+            slice_columns: slice_columns.iter().map(|s| s.as_ref().to_owned()).collect(),
             rows: Interner::default(),
             strata: Interner::default(),
             clusters: Interner::default(),
@@ -152,16 +143,8 @@ impl TableBuilder {
     /// Registers the production mix: the share of each stratum, in any unit (shares, percent, counts). Without it rows
     /// weigh the same.
     #[must_use]
-    pub fn production_mix<S: Into<String>>(
-        mut self,
-        shares: impl IntoIterator<Item = (S, f64)>,
-    ) -> Self {
-        self.production = Some(
-            shares
-                .into_iter()
-                .map(|(name, share)| (name.into(), share))
-                .collect(),
-        );
+    pub fn production_mix<S: Into<String>>(mut self, shares: impl IntoIterator<Item = (S, f64)>) -> Self {
+        self.production = Some(shares.into_iter().map(|(name, share)| (name.into(), share)).collect());
         self
     }
 
@@ -199,11 +182,7 @@ impl TableBuilder {
     pub fn row(&mut self, id: &str, attributes: RowAttributes<'_>) -> Result<RowId, TableError> {
         let columns = self.slice_columns.len();
         if attributes.slices.len() != columns {
-            return Err(TableError::SliceCount {
-                row: id.to_owned(),
-                got: attributes.slices.len(),
-                expected: columns,
-            });
+            return Err(TableError::SliceCount { row: id.to_owned(), got: attributes.slices.len(), expected: columns });
         }
         let known = self.rows.len();
         let row = self.rows.intern(id);
@@ -216,48 +195,29 @@ impl TableBuilder {
         if let Some(severity) = attributes.severity
             && !(severity > 0.0 && severity.is_finite())
         {
-            return Err(TableError::BadSeverity {
-                row: id.to_owned(),
-                severity,
-            });
+            return Err(TableError::BadSeverity { row: id.to_owned(), severity });
         }
-        self.row_stratum
-            .push(attributes.stratum.map_or(NONE, |s| self.strata.intern(s)));
-        self.row_cluster
-            .push(attributes.cluster.map_or(NONE, |c| self.clusters.intern(c)));
-        self.row_severity
-            .push(attributes.severity.unwrap_or(f64::NAN));
+        self.row_stratum.push(attributes.stratum.map_or(NONE, |s| self.strata.intern(s)));
+        self.row_cluster.push(attributes.cluster.map_or(NONE, |c| self.clusters.intern(c)));
+        self.row_severity.push(attributes.severity.unwrap_or(f64::NAN));
         for (value, interner) in attributes.slices.iter().zip(&mut self.slice_values) {
-            self.row_slices
-                .push(value.map_or(NONE, |v| interner.intern(v)));
+            self.row_slices.push(value.map_or(NONE, |v| interner.intern(v)));
         }
         Ok(RowId(row))
     }
 
-    fn recheck(
-        &self,
-        row: u32,
-        id: &str,
-        attributes: RowAttributes<'_>,
-    ) -> Result<RowId, TableError> {
+    fn recheck(&self, row: u32, id: &str, attributes: RowAttributes<'_>) -> Result<RowId, TableError> {
         let at = row as usize;
-        let differs =
-            |interner: &Interner, stored: u32, given: Option<&str>| -> Option<(String, String)> {
-                let first = (stored != NONE).then(|| interner.name(stored));
-                (first != given).then(|| {
-                    (
-                        first.unwrap_or("").to_owned(),
-                        given.unwrap_or("").to_owned(),
-                    )
-                })
-            };
-        let conflict =
-            |attribute: &str, (first, second): (String, String)| TableError::ConflictingAttribute {
-                row: id.to_owned(),
-                attribute: attribute.to_owned(),
-                first,
-                second,
-            };
+        let differs = |interner: &Interner, stored: u32, given: Option<&str>| -> Option<(String, String)> {
+            let first = (stored != NONE).then(|| interner.name(stored));
+            (first != given).then(|| (first.unwrap_or("").to_owned(), given.unwrap_or("").to_owned()))
+        };
+        let conflict = |attribute: &str, (first, second): (String, String)| TableError::ConflictingAttribute {
+            row: id.to_owned(),
+            attribute: attribute.to_owned(),
+            first,
+            second,
+        };
         if let Some(values) = differs(&self.strata, self.row_stratum[at], attributes.stratum) {
             return Err(conflict("stratum", values));
         }
@@ -267,28 +227,15 @@ impl TableBuilder {
         let severity = self.row_severity[at];
         if attributes.severity.unwrap_or(f64::NAN).to_bits() != severity.to_bits() {
             let show = |s: f64| {
-                if s.is_nan() {
-                    String::new()
-                } else {
-                    s.to_string()
-                }
+                if s.is_nan() { String::new() } else { s.to_string() }
             };
-            return Err(conflict(
-                "severity",
-                (
-                    show(severity),
-                    attributes.severity.map_or_else(String::new, show),
-                ),
-            ));
+            return Err(conflict("severity", (show(severity), attributes.severity.map_or_else(String::new, show))));
         }
         let columns = self.slice_columns.len();
         for (i, value) in attributes.slices.iter().enumerate() {
             let stored = self.row_slices[at * columns + i];
             if let Some(values) = differs(&self.slice_values[i], stored, *value) {
-                return Err(conflict(
-                    &format!("slice column `{}`", self.slice_columns[i]),
-                    values,
-                ));
+                return Err(conflict(&format!("slice column `{}`", self.slice_columns[i]), values));
             }
         }
         Ok(RowId(row))
@@ -301,52 +248,24 @@ impl TableBuilder {
     ///
     /// # Panics
     /// When `row` or `arm` is not of this builder.
-    pub fn observe(
-        &mut self,
-        row: RowId,
-        arm: usize,
-        seen: Observation<'_>,
-    ) -> Result<(), TableError> {
-        assert!(
-            (row.0 as usize) < self.rows.len() && arm < self.arms.len(),
-            "row and arm come from this builder"
-        );
-        let place = |b: &Self| {
-            (
-                b.rows.name(row.0).to_owned(),
-                b.arms.name(arm as u32).to_owned(),
-            )
-        };
+    pub fn observe(&mut self, row: RowId, arm: usize, seen: Observation<'_>) -> Result<(), TableError> {
+        assert!((row.0 as usize) < self.rows.len() && arm < self.arms.len(), "row and arm come from this builder");
+        let place = |b: &Self| (b.rows.name(row.0).to_owned(), b.arms.name(arm as u32).to_owned());
         if !(0.0..=1.0).contains(&seen.score) {
             let (row, arm) = place(self);
-            return Err(TableError::BadScore {
-                row,
-                arm,
-                trial: seen.trial,
-                score: seen.score,
-            });
+            return Err(TableError::BadScore { row, arm, trial: seen.trial, score: seen.score });
         }
         let record = self.record_row.len();
         if record >= NONE as usize {
             return Err(TableError::TooMany { what: "records" });
         }
-        for (metric, value, column) in [
-            ("cost", seen.cost_usd, &mut self.record_cost),
-            ("latency", seen.latency_ms, &mut self.record_latency),
-        ] {
+        for (metric, value, column) in
+            [("cost", seen.cost_usd, &mut self.record_cost), ("latency", seen.latency_ms, &mut self.record_latency)]
+        {
             match value {
                 Some(value) if !(value >= 0.0 && value.is_finite()) => {
-                    let (row, arm) = (
-                        self.rows.name(row.0).to_owned(),
-                        self.arms.name(arm as u32).to_owned(),
-                    );
-                    return Err(TableError::BadResource {
-                        metric,
-                        row,
-                        arm,
-                        trial: seen.trial,
-                        value,
-                    });
+                    let (row, arm) = (self.rows.name(row.0).to_owned(), self.arms.name(arm as u32).to_owned());
+                    return Err(TableError::BadResource { metric, row, arm, trial: seen.trial, value });
                 }
                 Some(value) => {
                     column.resize(record, f64::NAN);
@@ -395,14 +314,8 @@ impl TableBuilder {
     /// The error for an arm that the frame does not name.
     #[must_use]
     pub fn unknown_arm(&self, arm: &str, row: &str) -> TableError {
-        let known: Vec<String> = (0..self.arms.len() as u32)
-            .map(|id| format!("`{}`", self.arms.name(id)))
-            .collect();
-        TableError::UnknownArm {
-            arm: arm.to_owned(),
-            row: row.to_owned(),
-            known: known.join(", "),
-        }
+        let known: Vec<String> = (0..self.arms.len() as u32).map(|id| format!("`{}`", self.arms.name(id))).collect();
+        TableError::UnknownArm { arm: arm.to_owned(), row: row.to_owned(), known: known.join(", ") }
     }
 
     /// Builds the table.
@@ -413,10 +326,7 @@ impl TableBuilder {
     pub fn build(self) -> Result<Table, TableError> {
         let n = self.rows.len();
         if n < MIN_ROWS {
-            return Err(TableError::TooFewRows {
-                needed: MIN_ROWS,
-                got: n,
-            });
+            return Err(TableError::TooFewRows { needed: MIN_ROWS, got: n });
         }
         // Rows in the order of their ids.
         let order = self.rows.order();
@@ -425,30 +335,15 @@ impl TableBuilder {
         let (stratum, stratum_names, shares, weighted) = self.collect_strata(&order)?;
         let clusters = self.collect_clusters(&order)?;
         let severity = self.collect_severity(&order)?;
-        let modes = (0..self.modes.len() as u32)
-            .map(|m| self.modes.name(m).to_owned())
-            .collect();
-        Ok(Table {
-            n,
-            stratum,
-            stratum_names,
-            shares,
-            weighted,
-            clusters,
-            severity,
-            slices,
-            modes,
-            arms,
-        })
+        let modes = (0..self.modes.len() as u32).map(|m| self.modes.name(m).to_owned()).collect();
+        Ok(Table { n, stratum, stratum_names, shares, weighted, clusters, severity, slices, modes, arms })
     }
 
     fn collect_arms(&self, order: &[u32]) -> Result<Vec<ArmColumn>, TableError> {
         let (n, width) = (order.len(), self.arms.len());
         let records = self.record_row.len();
         // Counting sort of the records by row and arm.
-        let cell_of = |record: usize| {
-            self.record_row[record] as usize * width + usize::from(self.record_arm[record])
-        };
+        let cell_of = |record: usize| self.record_row[record] as usize * width + usize::from(self.record_arm[record]);
         let mut start = vec![0u32; n * width + 1];
         for record in 0..records {
             start[cell_of(record) + 1] += 1;
@@ -480,18 +375,14 @@ impl TableBuilder {
 
         let has_cost = !self.record_cost.is_empty();
         let has_latency = !self.record_latency.is_empty();
-        let resource =
-            |column: &[f64], record: u32| column.get(record as usize).copied().unwrap_or(f64::NAN);
+        let resource = |column: &[f64], record: u32| column.get(record as usize).copied().unwrap_or(f64::NAN);
         let mut columns = Vec::with_capacity(width);
         for arm in 0..width {
             let mut column = ArmColumn {
                 name: self.arms.name(arm as u32).to_owned(),
                 mean: Vec::with_capacity(n),
                 within: Vec::with_capacity(n),
-                trials: TrialCounts {
-                    min: u32::MAX,
-                    max: 0,
-                },
+                trials: TrialCounts { min: u32::MAX, max: 0 },
                 modes: None,
                 cost: has_cost.then(|| Vec::with_capacity(n)),
                 latency: has_latency.then(|| Vec::with_capacity(n)),
@@ -500,9 +391,10 @@ impl TableBuilder {
                 let cell = row as usize * width + arm;
                 let run = &mut sorted[start[cell] as usize..start[cell + 1] as usize];
                 run.sort_unstable_by_key(|&record| self.record_trial[record as usize]);
-                if let Some(pair) = run.windows(2).find(|pair| {
-                    self.record_trial[pair[0] as usize] == self.record_trial[pair[1] as usize]
-                }) {
+                if let Some(pair) = run
+                    .windows(2)
+                    .find(|pair| self.record_trial[pair[0] as usize] == self.record_trial[pair[1] as usize])
+                {
                     return Err(TableError::DuplicateTrial {
                         row: self.rows.name(row).to_owned(),
                         arm: column.name,
@@ -510,17 +402,9 @@ impl TableBuilder {
                     });
                 }
                 let k = run.len() as f64;
-                let mean = run
-                    .iter()
-                    .map(|&r| self.record_score[r as usize])
-                    .sum::<f64>()
-                    / k;
+                let mean = run.iter().map(|&r| self.record_score[r as usize]).sum::<f64>() / k;
                 let within = if run.len() > 1 {
-                    run.iter()
-                        .map(|&r| (self.record_score[r as usize] - mean).powi(2))
-                        .sum::<f64>()
-                        / (k - 1.0)
-                        / k
+                    run.iter().map(|&r| (self.record_score[r as usize] - mean).powi(2)).sum::<f64>() / (k - 1.0) / k
                 } else {
                     0.0
                 };
@@ -528,10 +412,9 @@ impl TableBuilder {
                 column.within.push(within);
                 column.trials.min = column.trials.min.min(run.len() as u32);
                 column.trials.max = column.trials.max.max(run.len() as u32);
-                for (target, source) in [
-                    (&mut column.cost, &self.record_cost),
-                    (&mut column.latency, &self.record_latency),
-                ] {
+                for (target, source) in
+                    [(&mut column.cost, &self.record_cost), (&mut column.latency, &self.record_latency)]
+                {
                     if let Some(target) = target {
                         target.push(mean_recorded(run.iter().map(|&r| resource(source, r))));
                     }
@@ -557,10 +440,7 @@ impl TableBuilder {
             position[row as usize] = at as u32;
         }
         let mut modes: Vec<ModeColumns> = (0..width)
-            .map(|_| ModeColumns {
-                share: vec![vec![0.0; n]; self.modes.len()],
-                count: vec![0; self.modes.len()],
-            })
+            .map(|_| ModeColumns { share: vec![vec![0.0; n]; self.modes.len()], count: vec![0; self.modes.len()] })
             .collect();
         // Whole counts first, divided once: the order of records cannot leave a trace in the rounding.
         for &(record, mode) in &self.record_modes {
@@ -594,61 +474,33 @@ impl TableBuilder {
                         value => rank[value as usize],
                     })
                     .collect();
-                SliceColumn {
-                    name: self.slice_columns[i].clone(),
-                    values,
-                    member,
-                }
+                SliceColumn { name: self.slice_columns[i].clone(), values, member }
             })
             .collect()
     }
 
     /// A column that all rows carry, or none; an error names the first row that lacks it.
-    fn all_or_none(
-        &self,
-        attribute: &'static str,
-        has: impl Fn(usize) -> bool,
-    ) -> Result<bool, TableError> {
+    fn all_or_none(&self, attribute: &'static str, has: impl Fn(usize) -> bool) -> Result<bool, TableError> {
         let n = self.rows.len();
         let given = (0..n).filter(|&row| has(row)).count();
         if given == 0 || given == n {
             return Ok(given == n);
         }
-        let row = self
-            .rows
-            .order()
-            .into_iter()
-            .find(|&row| !has(row as usize))
-            .unwrap_or(0);
-        Err(TableError::MissingAttribute {
-            row: self.rows.name(row).to_owned(),
-            attribute,
-        })
+        let row = self.rows.order().into_iter().find(|&row| !has(row as usize)).unwrap_or(0);
+        Err(TableError::MissingAttribute { row: self.rows.name(row).to_owned(), attribute })
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "four columns of one table, taken apart at the only call"
-    )]
-    fn collect_strata(
-        &self,
-        order: &[u32],
-    ) -> Result<(Vec<u32>, Vec<String>, Vec<f64>, bool), TableError> {
+    #[expect(clippy::type_complexity, reason = "four columns of one table, taken apart at the only call")]
+    fn collect_strata(&self, order: &[u32]) -> Result<(Vec<u32>, Vec<String>, Vec<f64>, bool), TableError> {
         let n = order.len();
         if !self.all_or_none("stratum", |row| self.row_stratum[row] != NONE)? {
             if let Some((stratum, share)) = self.production.iter().flatten().next() {
-                return Err(TableError::EmptyStratum {
-                    stratum: stratum.clone(),
-                    percent: 100.0 * share.min(1.0),
-                });
+                return Err(TableError::EmptyStratum { stratum: stratum.clone(), percent: 100.0 * share.min(1.0) });
             }
             return Ok((vec![0; n], vec!["all".to_owned()], vec![1.0], false));
         }
         let (rank, names) = self.strata.ranked();
-        let column: Vec<u32> = order
-            .iter()
-            .map(|&row| rank[self.row_stratum[row as usize] as usize])
-            .collect();
+        let column: Vec<u32> = order.iter().map(|&row| rank[self.row_stratum[row as usize] as usize]).collect();
         let mut shares = vec![0.0; names.len()];
         match &self.production {
             None => {
@@ -660,18 +512,12 @@ impl TableBuilder {
                 let total: f64 = mix.iter().map(|(_, share)| share).sum();
                 for (stratum, share) in mix {
                     if !(*share >= 0.0 && share.is_finite() && total > 0.0) {
-                        return Err(TableError::BadShare {
-                            stratum: stratum.clone(),
-                            share: *share,
-                        });
+                        return Err(TableError::BadShare { stratum: stratum.clone(), share: *share });
                     }
                     match names.binary_search(stratum) {
                         Ok(at) if *share > 0.0 => shares[at] += share / total,
                         Ok(_) => {
-                            return Err(TableError::BadShare {
-                                stratum: stratum.clone(),
-                                share: *share,
-                            });
+                            return Err(TableError::BadShare { stratum: stratum.clone(), share: *share });
                         }
                         Err(_) if *share > 0.0 => {
                             return Err(TableError::EmptyStratum {
@@ -683,10 +529,7 @@ impl TableBuilder {
                     }
                 }
                 if let Some(missing) = shares.iter().position(|&share| share == 0.0) {
-                    let row = column
-                        .iter()
-                        .position(|&s| s as usize == missing)
-                        .unwrap_or(0);
+                    let row = column.iter().position(|&s| s as usize == missing).unwrap_or(0);
                     return Err(TableError::UnknownStratum {
                         row: self.rows.name(order[row]).to_owned(),
                         stratum: names[missing].clone(),
@@ -702,10 +545,7 @@ impl TableBuilder {
             return Ok(None);
         }
         let (rank, names) = self.clusters.ranked();
-        let column = order
-            .iter()
-            .map(|&row| rank[self.row_cluster[row as usize] as usize])
-            .collect();
+        let column = order.iter().map(|&row| rank[self.row_cluster[row as usize] as usize]).collect();
         Ok(Some((column, names.len())))
     }
 
@@ -713,19 +553,12 @@ impl TableBuilder {
         if !self.all_or_none("severity", |row| !self.row_severity[row].is_nan())? {
             return Ok(None);
         }
-        Ok(Some(
-            order
-                .iter()
-                .map(|&row| self.row_severity[row as usize])
-                .collect(),
-        ))
+        Ok(Some(order.iter().map(|&row| self.row_severity[row as usize]).collect()))
     }
 }
 
 /// The mean of the values that were recorded; NaN when none was.
 fn mean_recorded(values: impl Iterator<Item = f64>) -> f64 {
-    let (n, sum) = values
-        .filter(|v| !v.is_nan())
-        .fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
+    let (n, sum) = values.filter(|v| !v.is_nan()).fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
     if n == 0 { f64::NAN } else { sum / n as f64 }
 }

@@ -43,10 +43,7 @@ pub(super) struct Interner {
 
 impl Interner {
     pub(super) fn with_capacity(n: usize) -> Self {
-        Self {
-            ids: HashMap::with_capacity_and_hasher(n, BuildHasherDefault::default()),
-            names: Vec::with_capacity(n),
-        }
+        Self { ids: HashMap::with_capacity_and_hasher(n, BuildHasherDefault::default()), names: Vec::with_capacity(n) }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<u32> {
@@ -78,10 +75,7 @@ impl Interner {
         for (position, &id) in order.iter().enumerate() {
             rank[id as usize] = position as u32;
         }
-        (
-            rank,
-            order.iter().map(|&id| self.name(id).to_owned()).collect(),
-        )
+        (rank, order.iter().map(|&id| self.name(id).to_owned()).collect())
     }
 
     /// Ids in the order of their names.
