@@ -1,5 +1,6 @@
 //! `plan`: what a rule can see on given rows, by simulating the rule itself.
 
+use itera_core::event::PlannedPoint;
 use itera_core::frame::{Frame, ShipRule};
 use itera_core::plan::{Design, OperatingCharacteristics, PlanError, Simulation, operating_characteristics, sample_size};
 use itera_core::rule::{Objective, RuleSpec};
@@ -104,20 +105,18 @@ fn simulation() -> Simulation {
     Simulation { replicates: REPLICATES, ..Simulation::default() }
 }
 
-/// The points as rows of a table, in percent.
-pub fn points(found: &OperatingCharacteristics) -> Vec<Value> {
+/// The points as rows of a table, chances in 0..1.
+pub fn points(found: &OperatingCharacteristics) -> Vec<PlannedPoint> {
     found
         .points
         .iter()
-        .map(|p| {
-            json!({
-                "truth": p.label,
-                "effect_pp": round(p.effect * 100.0),
-                "ship": round(p.ship),
-                "scope": round(p.scope),
-                "kill": round(p.kill),
-                "underpowered": round(p.underpowered),
-            })
+        .map(|p| PlannedPoint {
+            truth: p.label.clone(),
+            effect_pp: round(p.effect * 100.0),
+            ship: round(p.ship),
+            scope: round(p.scope),
+            kill: round(p.kill),
+            underpowered: round(p.underpowered),
         })
         .collect()
 }

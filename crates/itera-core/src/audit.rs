@@ -127,7 +127,14 @@ fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
         },
         G::PoweredDesign => match waiver(id) {
             Some(reason) => disclosed(locked, format!("the design may not reach its power; acknowledged: {reason}")),
-            None => at(locked, "the design reaches the registered power, or could not be simulated before the rows were counted".into()),
+            None => match entries.iter().find_map(|e| match &e.event {
+                Event::FrameLocked { design, .. } => Some(design.as_ref()),
+                _ => None,
+            }) {
+                Some(Some(d)) => at(locked, format!("with about {} test rows an arm of {:+.1} pp ships in {:.0}% of experiments", d.test_rows, d.planned_effect_pp, d.power * 100.0)),
+                Some(None) => disclosed(locked, "the power of the design could not be simulated, as the rows could not be counted".into()),
+                None => at(None, String::new()),
+            },
         },
         G::Provenance => at(locked, frame.map_or(String::new(), |f| format!("{:?}: {}", f.source.provenance.origin, f.source.provenance.statement))),
         G::ReflectDistribution => match state.sample.as_ref().and_then(|s| s.dominant_entity_share) {

@@ -31,6 +31,8 @@ pub enum Event {
         snapshots: BTreeMap<ArmId, Snapshot>,
         /// How each arm differs from the baseline.
         diffs: BTreeMap<ArmId, SnapshotDiff>,
+        /// What the planned test could see; nothing where the rows could not be counted.
+        design: Option<PlannedDesign>,
     },
     /// Rows were sampled, split and sealed.
     RowsSourced {
@@ -147,6 +149,36 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+/// The power of a planned test, by simulation of the rule itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedDesign {
+    /// Test rows that the source would give.
+    pub test_rows: u64,
+    /// Chance to ship at the planned effect (0..1).
+    pub power: f64,
+    /// That effect, pp.
+    pub planned_effect_pp: f64,
+    /// Chance of every verdict under each true effect.
+    pub points: Vec<PlannedPoint>,
+}
+
+/// The rule's verdicts under one true effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedPoint {
+    /// The truth in words.
+    pub truth: String,
+    /// True effect of the first arm, pp.
+    pub effect_pp: f64,
+    /// Chance of ship.
+    pub ship: f64,
+    /// Chance of scope.
+    pub scope: f64,
+    /// Chance of kill.
+    pub kill: f64,
+    /// Chance of underpowered.
+    pub underpowered: f64,
 }
 
 /// Who confirmed the frame and how.

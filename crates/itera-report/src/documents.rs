@@ -215,13 +215,13 @@ fn iterations_section(text: &mut String, data: &out::DataJson) {
             _ => "Withdrawn before it was scored".to_owned(),
         };
         let gate = match &i.gate {
-            Some(g) if g.kept => format!("Kept at the gate as a mechanism: {}", g.reason),
-            Some(g) => format!("Not kept at the gate: {}", g.reason),
-            None => "Not judged by a gate".to_owned(),
+            Some(g) if g.kept => format!("Kept at the gate as a mechanism: {}", sentence(&g.reason)),
+            Some(g) => format!("Not kept at the gate: {}", sentence(&g.reason)),
+            None => "Not judged by a gate.".to_owned(),
         };
         let _ = writeln!(
             text,
-            "**Sprint {}, iteration {}: `{}` v{}.** {} Change: {} {found}. {gate}.\n",
+            "**Sprint {}, iteration {}: `{}` v{}.** {} Change: {} {found}. {gate}\n",
             i.sprint,
             i.iteration,
             i.arm,

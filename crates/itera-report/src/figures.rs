@@ -167,6 +167,7 @@ pub fn figures(record: &Record) -> Result<out::DataJson, RecordError> {
     severity(&mut data, &verdict, frame, locked_on);
     iterations(&mut data, record, &state);
     data.trajectory = trajectory(record, &state)?;
+    data.operating_characteristics = operating(record);
     data.disclosures = disclosures(record, &state, &verdict)?;
     data.verdict = verdict_out(&verdict);
     data.validate()?;
@@ -450,6 +451,26 @@ fn iterations(data: &mut out::DataJson, record: &Record, state: &State) {
             _ => {}
         }
     }
+}
+
+fn operating(record: &Record) -> Vec<out::OperatingPoint> {
+    let design = record.entries.iter().find_map(|e| match &e.event {
+        Event::FrameLocked { design, .. } => design.as_ref(),
+        _ => None,
+    });
+    design.map_or(Vec::new(), |d| {
+        d.points
+            .iter()
+            .map(|p| out::OperatingPoint {
+                truth_pp: p.effect_pp,
+                scenario: Some(p.truth.clone()),
+                ship: p.ship,
+                scope: p.scope,
+                kill: p.kill,
+                underpowered: p.underpowered,
+            })
+            .collect()
+    })
 }
 
 fn trajectory(record: &Record, state: &State) -> Result<Vec<out::TrajectoryPoint>, RecordError> {

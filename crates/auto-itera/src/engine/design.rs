@@ -3,6 +3,7 @@
 use super::{CallContext, Engine, rejected};
 use crate::envelope::Envelope;
 use crate::plan_tool::{self, PlanRequest};
+use itera_core::event::PlannedDesign;
 use itera_core::frame::Frame;
 use itera_core::guards::Problem;
 use serde_json::Value;
@@ -10,12 +11,8 @@ use std::collections::BTreeMap;
 
 /// What the planned test could see.
 pub(super) struct Planned {
-    /// Chance to ship at the planned effect (0..1).
-    pub power: f64,
-    /// That effect, pp.
-    pub planned_effect_pp: f64,
-    /// Test rows that the source would give.
-    pub test_rows: u64,
+    /// What the ledger keeps of it.
+    pub recorded: PlannedDesign,
     /// The table for the person.
     pub table: Value,
 }
@@ -53,11 +50,13 @@ impl Engine {
             },
         };
         let found = plan_tool::of_frame(frame, test_rows, &slices).ok()?;
-        Some(Planned {
+        let recorded = PlannedDesign {
+            test_rows,
             power: found.power,
             planned_effect_pp: found.planned_effect * 100.0,
-            test_rows,
-            table: serde_json::json!({ "test_rows": test_rows, "power": found.power, "planned_effect_pp": found.planned_effect * 100.0, "required_power": found.required_power, "points": plan_tool::points(&found), "assumptions": found.assumptions }),
-        })
+            points: plan_tool::points(&found),
+        };
+        let table = serde_json::json!({ "design": recorded, "required_power": found.required_power, "assumptions": found.assumptions });
+        Some(Planned { recorded, table })
     }
 }

@@ -4,7 +4,7 @@ use super::{Answer, Asked, CallContext, Engine, Experiment, rejected, settle};
 use crate::envelope::Envelope;
 use crate::requests as ask;
 use itera_core::command::draft::{Draft, ReferenceFound};
-use itera_core::command::lock::{Lock, PlannedPower};
+use itera_core::command::lock::Lock;
 use itera_core::command::{Command, Move, abandon::Abandon, decide};
 use itera_core::event::{Consent, ConsentChannel};
 use itera_core::frame::{ArmSpec, Frame};
@@ -59,10 +59,10 @@ impl Engine {
         notices.extend(undeclared(&self.root, &frame));
         let hash = frame.hash();
         let design = self.design(&frame);
-        if let Some(d) = design.as_ref().filter(|d| d.power < frame.ship_rule.power) {
+        if let Some(d) = design.as_ref().filter(|d| d.recorded.power < frame.ship_rule.power) {
             notices.push(format!(
                 "About {} test rows would ship an arm of {:+.1} pp in {:.0}% of experiments, below the registered {:.0}%: lock_frame will refuse unless the design changes or `acknowledged[\"powered-design\"]` gives a reason.",
-                d.test_rows, d.planned_effect_pp, d.power * 100.0, frame.ship_rule.power * 100.0
+                d.recorded.test_rows, d.recorded.planned_effect_pp, d.recorded.power * 100.0, frame.ship_rule.power * 100.0
             ));
         }
         Ok(experiment
@@ -166,11 +166,7 @@ impl Engine {
             references: self.references(&frame),
             snapshots: snapshots.iter().map(|(id, (s, _))| (id.clone(), s.clone())).collect::<BTreeMap<ArmId, Snapshot>>(),
             diffs: diffs.clone(),
-            design: design.as_ref().map(|d| PlannedPower {
-                power: d.power,
-                planned_effect_pp: d.planned_effect_pp,
-                test_rows: d.test_rows,
-            }),
+            design: design.as_ref().map(|d| d.recorded.clone()),
         };
         let events = decide(&experiment.state, Command::Lock(command)).map_err(|r| experiment.reject(r))?;
         for (_, blobs) in snapshots.values() {

@@ -2,7 +2,7 @@
 
 use super::draft::{ReferenceFound, check};
 use super::{Move, permit};
-use crate::event::{Consent, ConsentChannel, Event};
+use crate::event::{Consent, ConsentChannel, Event, PlannedDesign};
 use crate::guards::{GuardId, Rejection};
 use crate::ids::{ArmId, Digest};
 use crate::snapshot::{Snapshot, SnapshotDiff};
@@ -23,18 +23,7 @@ pub struct Lock {
     /// How each arm differs from the baseline.
     pub diffs: BTreeMap<ArmId, SnapshotDiff>,
     /// What the planned test could see, where the rows could be counted.
-    pub design: Option<PlannedPower>,
-}
-
-/// The power of a planned design, by simulation of the rule itself.
-#[derive(Debug, Clone, Copy)]
-pub struct PlannedPower {
-    /// Chance to ship at the planned effect (0..1).
-    pub power: f64,
-    /// That effect, pp.
-    pub planned_effect_pp: f64,
-    /// Test rows.
-    pub test_rows: u64,
+    pub design: Option<PlannedDesign>,
 }
 
 pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejection> {
@@ -96,7 +85,7 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
         .acknowledged
         .get(GuardId::PoweredDesign.name())
         .is_some_and(|r| r.trim().chars().count() >= 20);
-    if let (Some(design), false) = (command.design, waived)
+    if let (Some(design), false) = (&command.design, waived)
         && design.power < power
     {
         rejection.refuse(
@@ -116,13 +105,14 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
         consent: command.consent,
         snapshots: command.snapshots,
         diffs: command.diffs,
+        design: command.design,
     }])
 }
 
 #[cfg(test)]
 mod tests {
     use crate::command::Command;
-    use crate::command::lock::PlannedPower;
+    use crate::event::PlannedDesign;
     use crate::command::testkit::{Bench, draft, lock, snapshot, frame};
     use crate::guards::GuardId as G;
     use crate::ids::{ArmId, Digest};
@@ -145,7 +135,7 @@ mod tests {
     #[test]
     fn a_design_without_power_is_refused_unless_acknowledged() {
         let mut command = lock();
-        command.design = Some(PlannedPower { power: 0.31, planned_effect_pp: 10.0, test_rows: 60 });
+        command.design = Some(PlannedDesign { power: 0.31, planned_effect_pp: 10.0, test_rows: 60, points: Vec::new() });
         assert_eq!(Bench::default().given(draft()).refused(Command::Lock(command)), [G::PoweredDesign]);
     }
 
