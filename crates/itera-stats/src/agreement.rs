@@ -59,13 +59,14 @@ pub fn cohen_kappa(table: &[Vec<u64>]) -> Result<Agreement, StatsError> {
     let kappa = (observed - chance) / (1.0 - chance);
     let mut diagonal = 0.0;
     let mut rest = 0.0;
-    for i in 0..k {
-        diagonal += share(i, i) * (1.0 - (first[i] + second[i]) * (1.0 - kappa)).powi(2);
-        for j in 0..k {
-            if i != j {
-                rest += share(i, j) * (second[i] + first[j]).powi(2);
-            }
-        }
+    for (i, (row, column)) in first.iter().zip(&second).enumerate() {
+        diagonal += share(i, i) * (1.0 - (row + column) * (1.0 - kappa)).powi(2);
+        // The formula crosses the margins: the column margin of `i` with the row margin of `j`.
+        rest += (0..k)
+            .zip(&first)
+            .filter(|(j, _)| *j != i)
+            .map(|(j, other)| share(i, j) * (column + other).powi(2))
+            .sum::<f64>();
     }
     let constant = (kappa - chance * (1.0 - kappa)).powi(2);
     let variance = (diagonal + (1.0 - kappa).powi(2) * rest - constant) / ((1.0 - chance).powi(2) * n);

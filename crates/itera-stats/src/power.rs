@@ -80,7 +80,7 @@ pub fn minimum_detectable_effect(se: f64, alpha: f64, power: f64) -> Result<f64,
 /// # Errors
 /// When `delta <= margin`, the variance is negative, or `alpha` or `power` is not in (0, 1).
 pub fn rows_needed(delta: f64, margin: f64, variance: f64, alpha: f64, power: f64) -> Result<u64, StatsError> {
-    if !(delta > margin) {
+    if delta.partial_cmp(&margin) != Some(std::cmp::Ordering::Greater) {
         return Err(StatsError::OutOfRange { what: "the planned effect", range: "above the margin", got: delta });
     }
     if !(variance >= 0.0 && variance.is_finite()) {

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 
 /// Differences of three-trial rows: multiples of a third.
 fn thirds() -> impl Strategy<Value = Vec<f64>> {
-    prop::collection::vec((-3i32..=3, 0u8..3).prop_map(|(d, keep)| if keep == 0 { f64::from(d) / 3.0 } else { 0.0 }), 12..150)
+    prop::collection::vec(
+        (-3i32..=3, 0u8..3).prop_map(|(d, keep)| if keep == 0 { f64::from(d) / 3.0 } else { 0.0 }),
+        12..150,
+    )
 }
 
 fn graded() -> impl Strategy<Value = Vec<f64>> {
@@ -129,10 +132,7 @@ fn under_twelve_rows_is_an_error() {
     let error = EsTango::from_differences(&[0.0; 11]).unwrap_err();
     assert!(matches!(error, StatsError::TooFew { needed: 12, got: 11, .. }), "{error}");
     assert!(EsTango::from_differences(&[0.0; 12]).is_ok());
-    assert!(matches!(
-        EsTango::from_differences(&[f64::NAN; 12]).unwrap_err(),
-        StatsError::OutOfRange { .. }
-    ));
+    assert!(matches!(EsTango::from_differences(&[f64::NAN; 12]).unwrap_err(), StatsError::OutOfRange { .. }));
 }
 
 #[test]

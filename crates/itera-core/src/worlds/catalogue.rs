@@ -1,5 +1,7 @@
 //! The worlds in which the promise is checked, in CI and at length.
 
+use itera_stats::cluster::speaks_for_new_clusters;
+
 use super::{WorldClusters, WorldSlice, WorldSpec};
 use crate::rule::{RuleSpec, SpecError};
 
@@ -111,6 +113,14 @@ pub fn calibration_cases() -> Vec<CalibrationCase> {
             ..BASE
         },
         CalibrationCase {
+            name: "starved slice, low accuracy",
+            tries: "the same at an accuracy of 30%, where lower bounds are the tighter ones",
+            accuracy: 0.3,
+            shares: &[0.6, 0.4],
+            test_shares: Some(&[0.9, 0.1]),
+            ..BASE
+        },
+        CalibrationCase {
             name: "clusters",
             tries: "clusters of five rows across slices, effects differ by 10pp between them",
             clusters: Some((5, 0.3, false)),
@@ -120,6 +130,12 @@ pub fn calibration_cases() -> Vec<CalibrationCase> {
             name: "nested clusters",
             tries: "clusters of five rows within slices",
             clusters: Some((5, 0.3, true)),
+            ..BASE
+        },
+        CalibrationCase {
+            name: "heavy clusters",
+            tries: "clusters of ten rows within slices, effects differ by 15pp between them",
+            clusters: Some((10, 0.45, true)),
             ..BASE
         },
         CalibrationCase {
@@ -167,12 +183,14 @@ impl CalibrationCase {
         self.arms
     }
 
-    /// The world of `rows` test rows whose truth has this shape; `None` where the shape means nothing (one slice) or
-    /// the accuracy does not allow it.
+    /// The world of `rows` test rows whose truth has this shape; `None` where the shape means nothing (one slice), and
+    /// where the rows make fewer than eight clusters: the rule then speaks of those clusters only, and says so, while
+    /// this truth is about all clusters.
     #[must_use]
     pub fn world(&self, rows: usize, shape: TruthShape) -> Option<WorldSpec> {
         let effects = self.effects(shape)?;
-        Some(self.with_effects(rows, &effects))
+        let world = self.with_effects(rows, &effects);
+        world.clusters.is_none_or(|clusters| speaks_for_new_clusters(clusters.count)).then_some(world)
     }
 
     /// The world of `rows` test rows in which every slice has the true effect `effect`.

@@ -14,7 +14,7 @@ impl World {
         rng.set_stream(index);
         let arms = table.arms.len() - 1;
         let levels: Vec<u8> = match &table.clusters {
-            Some((_, count)) => (0..count * arms).map(|_| (rng.next_u32() as usize * LEVELS >> 32) as u8).collect(),
+            Some((_, count)) => (0..count * arms).map(|_| ((rng.next_u32() as usize * LEVELS) >> 32) as u8).collect(),
             None => Vec::new(),
         };
         let parts = f64::from(self.parts);
