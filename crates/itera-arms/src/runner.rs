@@ -225,43 +225,55 @@ impl Run {
         })
     }
 
+    /// One turn of the loop records one finished call and starts the next one, or waits for a call
+    /// to finish. Recording and reading the next row share one visit to the blocking threads.
     async fn drive(&mut self, plan: Vec<WorkItem>) -> Result<RunEnd, ArmError> {
         self.watch.send_replace(self.progress);
         let mut left = plan.into_iter().filter(|item| !self.done.contains(item)).collect::<Vec<_>>().into_iter();
-        let mut flying: JoinSet<Result<Option<CallOutcome>, ArmError>> = JoinSet::new();
+        let mut flying: JoinSet<Option<CallOutcome>> = JoinSet::new();
+        let mut finished: Option<CallOutcome> = None;
         let mut ended: Option<Result<RunEnd, ArmError>> = None;
         loop {
-            while ended.is_none() && flying.len() < self.parallel {
-                if left.as_slice().is_empty() {
-                    break;
-                }
-                if self.cancel.is_cancelled() {
-                    ended = Some(Ok(RunEnd::Cancelled));
-                } else if let Some(bound) = self.spent() {
-                    ended = Some(Ok(RunEnd::BudgetExhausted(bound)));
-                } else if let Some(item) = left.next() {
-                    flying.spawn(self.call(item)?);
-                    self.started += 1;
+            let mut next = None;
+            if ended.is_none() && flying.len() < self.parallel && !left.as_slice().is_empty() {
+                match self.bound() {
+                    Some(end) => ended = Some(Ok(end)),
+                    None => next = left.next(),
                 }
             }
-            self.progress.in_flight = flying.len() as u64;
-            let Some(joined) = flying.join_next().await else {
-                self.watch.send_replace(self.progress);
-                return ended.unwrap_or(Ok(RunEnd::Completed));
-            };
-            match joined {
-                Ok(Ok(Some(outcome))) => {
-                    if let Err(e) = self.record(outcome).await {
+            if finished.is_some() || next.is_some() {
+                let failed = finished.as_ref().map(|o| o.status != CallStatus::Ok);
+                let (recorded, ready) = self.visit(finished.take(), next).await?;
+                match recorded {
+                    Ok(()) => self.tell(failed, flying.len()),
+                    Err(source) => {
                         // What still flies could not be recorded either.
                         self.cancel.cancel();
-                        ended = Some(keep_first_error(ended, e));
+                        ended = Some(keep_first_error(ended, ArmError::Sink(source)));
+                        continue;
                     }
                 }
-                Ok(Ok(None)) => {
+                match ready {
+                    Some(Ok(ready)) => {
+                        self.started += 1;
+                        flying.spawn(ready.call(self.bounds, self.cancel.clone()));
+                    }
+                    Some(Err(e)) => ended = Some(keep_first_error(ended, e)),
+                    None => {}
+                }
+                continue;
+            }
+            match flying.join_next().await {
+                None => return ended.unwrap_or(Ok(RunEnd::Completed)),
+                Some(Ok(Some(outcome))) => {
+                    // The money is gone whether or not the outcome can be kept.
+                    self.progress.cost_usd += outcome.cost_usd.unwrap_or(0.0);
+                    finished = Some(outcome);
+                }
+                Some(Ok(None)) => {
                     ended.get_or_insert(Ok(RunEnd::Cancelled));
                 }
-                Ok(Err(e)) => ended = Some(keep_first_error(ended, e)),
-                Err(_) => {
+                Some(Err(_)) => {
                     self.cancel.cancel();
                     ended = Some(keep_first_error(ended, ArmError::Task));
                 }
@@ -269,55 +281,76 @@ impl Run {
         }
     }
 
-    fn spent(&self) -> Option<Budgeted> {
-        if self.started >= self.budget.calls {
-            return Some(Budgeted::Calls);
+    /// Why no further call may be started, where one is left.
+    fn bound(&self) -> Option<RunEnd> {
+        if self.cancel.is_cancelled() {
+            return Some(RunEnd::Cancelled);
         }
-        self.budget.cost_usd.filter(|limit| self.progress.cost_usd >= *limit).map(|_| Budgeted::Dollars)
+        if self.started >= self.budget.calls {
+            return Some(RunEnd::BudgetExhausted(Budgeted::Calls));
+        }
+        let spent = self.budget.cost_usd.is_some_and(|limit| self.progress.cost_usd >= limit);
+        spent.then_some(RunEnd::BudgetExhausted(Budgeted::Dollars))
     }
 
-    /// One call as a task: files compared, row read, process run.
-    fn call(
+    /// Records a finished call and gets the next one ready: its arm's files compared, its row read.
+    /// Where the record fails, nothing is got ready.
+    async fn visit(
         &self,
-        item: WorkItem,
-    ) -> Result<impl Future<Output = Result<Option<CallOutcome>, ArmError>> + Send + 'static, ArmError> {
-        let key = (item.arm.clone(), item.version);
-        let Some(arm) = self.arms.get(&key).map(Arc::clone) else {
-            return Err(ArmError::UnknownArm { arm: key.0, version: key.1 });
-        };
-        let first_call = self.first.get(&key).is_some_and(|(row, trial)| *row == item.row && *trial == item.trial);
-        let (rows, seed, bounds, cancel) = (Arc::clone(&self.rows), self.seed, self.bounds, self.cancel.clone());
-        Ok(async move {
-            let (request, arm, item) = tokio::task::spawn_blocking(move || {
+        finished: Option<CallOutcome>,
+        next: Option<WorkItem>,
+    ) -> Result<(Result<(), BoxError>, Option<Result<Ready, ArmError>>), ArmError> {
+        let next = next.map(|item| {
+            let key = (item.arm.clone(), item.version);
+            let arm = self.arms.get(&key).map(Arc::clone);
+            let first_call = self.first.get(&key).is_some_and(|(row, trial)| *row == item.row && *trial == item.trial);
+            (item, arm, first_call)
+        });
+        let (sink, rows, seed) = (Arc::clone(&self.sink), Arc::clone(&self.rows), self.seed);
+        tokio::task::spawn_blocking(move || {
+            if let Some(outcome) = &finished
+                && let Err(e) = sink.record(outcome)
+            {
+                return (Err(e), None);
+            }
+            let ready = next.map(|(item, arm, first_call)| {
+                let arm = arm.ok_or_else(|| ArmError::UnknownArm { arm: item.arm.clone(), version: item.version })?;
                 arm.runtime.unchanged()?;
                 let input = rows.input(&item.row).map_err(|source| ArmError::Rows { row: item.row.clone(), source })?;
-                Ok::<_, ArmError>((request(&item, input, seed), arm, item))
-            })
-            .await
-            .map_err(|_| ArmError::Task)??;
-            let launch = &arm.runtime.launch;
-            let ended = match &arm.runner {
-                Runner::Command => command::call(launch, &request, bounds, &cancel).await,
-                Runner::Worker(pool) => pool.call(launch, &request, bounds, &cancel).await,
-            };
-            Ok(ended.map(|ended| outcome(item, ended, first_call)))
+                Ok(Ready { request: request(&item, input, seed), item, arm, first_call })
+            });
+            (Ok(()), ready)
         })
+        .await
+        .map_err(|_| ArmError::Task)
     }
 
-    async fn record(&mut self, outcome: CallOutcome) -> Result<(), ArmError> {
-        let sink = Arc::clone(&self.sink);
-        let failed = outcome.status != CallStatus::Ok;
-        // The money is gone whether or not the outcome can be kept.
-        self.progress.cost_usd += outcome.cost_usd.unwrap_or(0.0);
-        tokio::task::spawn_blocking(move || sink.record(&outcome))
-            .await
-            .map_err(|_| ArmError::Task)?
-            .map_err(ArmError::Sink)?;
-        self.progress.finished += 1;
-        self.progress.failed += u64::from(failed);
-        self.progress.in_flight = self.progress.in_flight.saturating_sub(1);
+    fn tell(&mut self, recorded_failed: Option<bool>, in_flight: usize) {
+        if let Some(failed) = recorded_failed {
+            self.progress.finished += 1;
+            self.progress.failed += u64::from(failed);
+        }
+        self.progress.in_flight = in_flight as u64;
         self.watch.send_replace(self.progress);
-        Ok(())
+    }
+}
+
+/// A call whose row is read and whose arm is verified.
+struct Ready {
+    item: WorkItem,
+    arm: Arc<Arm>,
+    request: Request,
+    first_call: bool,
+}
+
+impl Ready {
+    async fn call(self, bounds: Bounds, cancel: CancellationToken) -> Option<CallOutcome> {
+        let launch = &self.arm.runtime.launch;
+        let ended = match &self.arm.runner {
+            Runner::Command => command::call(launch, &self.request, bounds, &cancel).await,
+            Runner::Worker(pool) => pool.call(launch, &self.request, bounds, &cancel).await,
+        };
+        ended.map(|ended| outcome(self.item, ended, self.first_call))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Scorers: an output and its row in, a score in 0..1 and failure modes out.
 //!
-//! What counts as text, as a number, as a list and as equal is defined in one place each: [`text`],
-//! [`number`], [`json`], [`condition`].
+//! What counts as text, as a number, as a list and as equal is defined in one place each: `text`,
+//! `number`, `json`, `condition`.
 
 mod condition;
 mod json;
