@@ -27,11 +27,7 @@ pub struct Head {
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.seq == 0 {
-            f.write_str("no entry")
-        } else {
-            write!(f, "entry {} ({})", self.seq, self.hash.short())
-        }
+        if self.seq == 0 { f.write_str("no entry") } else { write!(f, "entry {} ({})", self.seq, self.hash.short()) }
     }
 }
 
@@ -64,18 +60,8 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    pub(crate) fn new(
-        folder: &Path,
-        key_dir: &Path,
-        project_id: &str,
-        experiment: &ExperimentId,
-    ) -> Self {
-        Self {
-            beside: folder.join("head"),
-            outside: key_dir
-                .join(project_id)
-                .join(format!("{experiment}.anchor")),
-        }
+    pub(crate) fn new(folder: &Path, key_dir: &Path, project_id: &str, experiment: &ExperimentId) -> Self {
+        Self { beside: folder.join("head"), outside: key_dir.join(project_id).join(format!("{experiment}.anchor")) }
     }
 
     /// Holds the store against its anchor.
@@ -85,9 +71,7 @@ impl Anchor {
             return if stored.head.seq == 0 && stored.passes.is_empty() {
                 Ok(())
             } else {
-                Err(LedgerError::AnchorMissing {
-                    path: self.outside.clone(),
-                })
+                Err(LedgerError::AnchorMissing { path: self.outside.clone() })
             };
         };
         check_head(db, path, &stored.head, &anchored.head)?;
@@ -96,11 +80,7 @@ impl Anchor {
         }
         for (&pass, tail) in &anchored.passes {
             let found = stored.passes.get(&pass).map_or(0, |t| t.count);
-            let missing = LedgerError::ResultsMissing {
-                pass,
-                recorded: tail.count,
-                found,
-            };
+            let missing = LedgerError::ResultsMissing { pass, recorded: tail.count, found };
             if found < tail.count {
                 return Err(missing);
             }
@@ -125,14 +105,7 @@ impl Anchor {
             // The folder is not synced: after a power cut the name may lead to the anchor before,
             // which is a valid one. A folder entry that was never durable at all is repaired by the
             // sync at creation.
-            private::replace(
-                &self.outside,
-                &encode(&Anchored {
-                    tails: tails.clone(),
-                    mac,
-                }),
-                tails.head.seq <= 1,
-            )?;
+            private::replace(&self.outside, &encode(&Anchored { tails: tails.clone(), mac }), tails.head.seq <= 1)?;
         }
         if self.load_beside().as_ref() != Some(&tails.head) {
             private::replace(&self.beside, &encode(&tails.head), true)?;
@@ -150,9 +123,7 @@ impl Anchor {
             .ok()
             .filter(|anchored| anchored.mac == mac(keys, &anchored.tails))
             .map(|anchored| Some(anchored.tails))
-            .ok_or_else(|| LedgerError::AnchorChanged {
-                path: self.outside.clone(),
-            })
+            .ok_or_else(|| LedgerError::AnchorChanged { path: self.outside.clone() })
     }
 
     // The copy beside the store is for people; one that is absent or damaged is simply rewritten.
@@ -176,57 +147,35 @@ fn check_head(db: &Connection, path: &Path, stored: &Head, anchored: &Head) -> R
         return Ok(());
     }
     if stored.seq < anchored.seq {
-        return Err(LedgerError::RolledBack {
-            stored: stored.clone(),
-            anchored: anchored.clone(),
-        });
+        return Err(LedgerError::RolledBack { stored: stored.clone(), anchored: anchored.clone() });
     }
     let hash: Option<String> = db
-        .query_row(
-            "SELECT hash FROM events WHERE seq = ?1",
-            [anchored.seq as i64],
-            |row| row.get(0),
-        )
+        .query_row("SELECT hash FROM events WHERE seq = ?1", [anchored.seq as i64], |row| row.get(0))
         .optional()
         .map_err(|e| LedgerError::database(path, e))?;
     match hash {
         Some(hash) if hash == anchored.hash.0 => Ok(()),
         Some(hash) => Err(LedgerError::RolledBack {
-            stored: Head {
-                seq: anchored.seq,
-                hash: Digest(hash),
-            },
+            stored: Head { seq: anchored.seq, hash: Digest(hash) },
             anchored: anchored.clone(),
         }),
         // The entry is gone from the middle; the chain says so better than the anchor can.
-        None => Err(LedgerError::Chain(
-            itera_core::chain::ChainError::Sequence {
-                expected: anchored.seq,
-                found: stored.seq,
-            },
-        )),
+        None => Err(LedgerError::Chain(itera_core::chain::ChainError::Sequence {
+            expected: anchored.seq,
+            found: stored.seq,
+        })),
     }
 }
 
 /// The end of the event chain in the store.
 pub(crate) fn stored_head(db: &Connection, path: &Path) -> Result<Head> {
     let last = db
-        .query_row(
-            "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1",
-            [],
-            |row| {
-                Ok(Head {
-                    seq: row.get::<_, i64>(0)?.unsigned_abs(),
-                    hash: Digest(row.get(1)?),
-                })
-            },
-        )
+        .query_row("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1", [], |row| {
+            Ok(Head { seq: row.get::<_, i64>(0)?.unsigned_abs(), hash: Digest(row.get(1)?) })
+        })
         .optional()
         .map_err(|e| LedgerError::database(path, e))?;
-    Ok(last.unwrap_or(Head {
-        seq: 0,
-        hash: itera_core::chain::genesis(),
-    }))
+    Ok(last.unwrap_or(Head { seq: 0, hash: itera_core::chain::genesis() }))
 }
 
 impl Tails {
@@ -234,17 +183,11 @@ impl Tails {
         let passes = (|| {
             let mut query = db.prepare_cached("SELECT pass, count, mac FROM passes")?;
             let rows = query.query_map([], |row| {
-                let tail = PassTail {
-                    count: row.get::<_, i64>(1)?.unsigned_abs(),
-                    mac: row.get(2)?,
-                };
+                let tail = PassTail { count: row.get::<_, i64>(1)?.unsigned_abs(), mac: row.get(2)? };
                 Ok((row.get::<_, u32>(0)?, tail))
             })?;
             rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()
         })();
-        Ok(Self {
-            head: stored_head(db, path)?,
-            passes: passes.map_err(|e| LedgerError::database(path, e))?,
-        })
+        Ok(Self { head: stored_head(db, path)?, passes: passes.map_err(|e| LedgerError::database(path, e))? })
     }
 }

@@ -13,10 +13,7 @@ impl Store {
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
         self.write(|tx| {
-            if self
-                .stored_blob(tx, &digest)?
-                .is_none_or(|stored| stored != bytes)
-            {
+            if self.stored_blob(tx, &digest)?.is_none_or(|stored| stored != bytes) {
                 tx.execute(
                     "INSERT OR REPLACE INTO blobs(digest, bytes) VALUES (?1, ?2)",
                     params![digest.as_str(), bytes],
@@ -35,26 +32,14 @@ impl Store {
     pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>> {
         let bytes = self
             .stored_blob(&self.connection(), digest)?
-            .ok_or_else(|| LedgerError::NoSuchBlob {
-                digest: digest.clone(),
-            })?;
-        if Digest::of(&bytes) == *digest {
-            Ok(bytes)
-        } else {
-            Err(LedgerError::BlobChanged {
-                digest: digest.clone(),
-            })
-        }
+            .ok_or_else(|| LedgerError::NoSuchBlob { digest: digest.clone() })?;
+        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(LedgerError::BlobChanged { digest: digest.clone() }) }
     }
 
     fn stored_blob(&self, db: &Connection, digest: &Digest) -> Result<Option<Vec<u8>>> {
-        db.query_row(
-            "SELECT bytes FROM blobs WHERE digest = ?1",
-            [digest.as_str()],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(self.failed())
+        db.query_row("SELECT bytes FROM blobs WHERE digest = ?1", [digest.as_str()], |row| row.get(0))
+            .optional()
+            .map_err(self.failed())
     }
 }
 
@@ -72,15 +57,9 @@ mod tests {
         assert_eq!(store.put_blob(b"prompt v1").unwrap(), digest);
         assert_eq!(store.blob(&digest).unwrap(), b"prompt v1");
         assert_eq!(store.blob(&store.put_blob(b"").unwrap()).unwrap(), b"");
-        assert!(matches!(
-            store.blob(&Digest::of(b"other")),
-            Err(LedgerError::NoSuchBlob { .. })
-        ));
+        assert!(matches!(store.blob(&Digest::of(b"other")), Err(LedgerError::NoSuchBlob { .. })));
         bench.sql("UPDATE blobs SET bytes = x'00'");
-        assert!(matches!(
-            store.blob(&digest),
-            Err(LedgerError::BlobChanged { .. })
-        ));
+        assert!(matches!(store.blob(&digest), Err(LedgerError::BlobChanged { .. })));
         store.put_blob(b"prompt v1").unwrap();
         assert_eq!(store.blob(&digest).unwrap(), b"prompt v1");
     }

@@ -123,9 +123,7 @@ impl Store {
     pub fn count(&self, pass: u32) -> Result<u64> {
         self.read(|tx| {
             let count: Option<i64> = tx
-                .query_row("SELECT count FROM passes WHERE pass = ?1", [pass], |row| {
-                    row.get(0)
-                })
+                .query_row("SELECT count FROM passes WHERE pass = ?1", [pass], |row| row.get(0))
                 .optional()
                 .map_err(self.failed())?;
             Ok(count.map_or(0, i64::unsigned_abs))
@@ -138,13 +136,7 @@ impl Store {
     /// [`LedgerError::ResultChanged`] or [`LedgerError::ResultsMissing`] where they are not what was
     /// recorded, or that the store cannot be read.
     pub fn scores(&self, pass: u32) -> Result<Vec<ScoreRecord>> {
-        self.read(|tx| {
-            Ok(self
-                .checked(tx, pass)?
-                .into_iter()
-                .map(|(_, score)| score)
-                .collect())
-        })
+        self.read(|tx| Ok(self.checked(tx, pass)?.into_iter().map(|(_, score)| score).collect()))
     }
 
     /// The calls of a pass that need not be made again, each checked.
@@ -155,12 +147,7 @@ impl Store {
         let scores = self.scores(pass)?;
         Ok(scores
             .into_iter()
-            .map(|s| WorkItem {
-                arm: s.arm,
-                version: s.version,
-                row: s.row,
-                trial: s.trial,
-            })
+            .map(|s| WorkItem { arm: s.arm, version: s.version, row: s.row, trial: s.trial })
             .collect())
     }
 
@@ -181,13 +168,8 @@ impl Store {
                 .into_iter()
                 .map(|(stored, score)| {
                     let text = match &stored.sealed {
-                        Some(sealed) if train.contains(&stored.row) => {
-                            self.open_text(pass, &stored, sealed)?
-                        }
-                        _ => Text {
-                            output: None,
-                            error: None,
-                        },
+                        Some(sealed) if train.contains(&stored.row) => self.open_text(pass, &stored, sealed)?,
+                        _ => Text { output: None, error: None },
                     };
                     Ok(CallRow {
                         score,
@@ -208,48 +190,25 @@ impl Store {
     /// [`Store::scores`].
     pub fn output(&self, pass: u32, item: &WorkItem) -> Result<Option<String>> {
         self.read(|tx| {
-            let meta = self
-                .checked_metas(tx)?
-                .into_iter()
-                .find(|meta| meta.row == item.row);
+            let meta = self.checked_metas(tx)?.into_iter().find(|meta| meta.row == item.row);
             match meta {
                 Some(meta) if meta.split == Split::Train => {}
                 Some(meta) => {
-                    return Err(LedgerError::OutputSealed {
-                        row: meta.row,
-                        split: meta.split,
-                    });
+                    return Err(LedgerError::OutputSealed { row: meta.row, split: meta.split });
                 }
                 None => {
-                    return Err(LedgerError::NoSuchRow {
-                        row: item.row.clone(),
-                    });
+                    return Err(LedgerError::NoSuchRow { row: item.row.clone() });
                 }
             }
-            let found = self
-                .checked(tx, pass)?
-                .into_iter()
-                .map(|(stored, _)| stored)
-                .find(|s| {
-                    s.arm == item.arm.0
-                        && s.version == i64::from(item.version)
-                        && s.row == item.row.0
-                        && s.trial == i64::from(item.trial)
-                });
+            let found = self.checked(tx, pass)?.into_iter().map(|(stored, _)| stored).find(|s| {
+                s.arm == item.arm.0
+                    && s.version == i64::from(item.version)
+                    && s.row == item.row.0
+                    && s.trial == i64::from(item.trial)
+            });
             let Some(stored) = found else {
-                let WorkItem {
-                    arm,
-                    version,
-                    row,
-                    trial,
-                } = item.clone();
-                return Err(LedgerError::NoSuchCall {
-                    pass,
-                    arm,
-                    version,
-                    row,
-                    trial,
-                });
+                let WorkItem { arm, version, row, trial } = item.clone();
+                return Err(LedgerError::NoSuchCall { pass, arm, version, row, trial });
             };
             match &stored.sealed {
                 Some(sealed) => Ok(self.open_text(pass, &stored, sealed)?.output),
@@ -284,11 +243,7 @@ impl Store {
     /// The stored calls of a pass with their scores, the whole chain checked.
     fn checked(&self, db: &Connection, pass: u32) -> Result<Vec<(Stored, ScoreRecord)>> {
         let recorded: Option<(i64, String)> = db
-            .query_row(
-                "SELECT count, mac FROM passes WHERE pass = ?1",
-                [pass],
-                |r| Ok((r.get(0)?, r.get(1)?)),
-            )
+            .query_row("SELECT count, mac FROM passes WHERE pass = ?1", [pass], |r| Ok((r.get(0)?, r.get(1)?)))
             .optional()
             .map_err(self.failed())?;
         let (recorded, tail) = recorded.unwrap_or_default();
@@ -314,11 +269,8 @@ impl Store {
             })
             .and_then(Iterator::collect)
             .map_err(self.failed())?;
-        let missing = || LedgerError::ResultsMissing {
-            pass,
-            recorded: recorded.unsigned_abs(),
-            found: stored.len() as u64,
-        };
+        let missing =
+            || LedgerError::ResultsMissing { pass, recorded: recorded.unsigned_abs(), found: stored.len() as u64 };
         let mut previous = String::new();
         let mut scores = Vec::with_capacity(stored.len());
         for (n, call) in (1..).zip(&stored) {
@@ -328,22 +280,10 @@ impl Store {
             if self.call_mac(pass, n, &previous, call.attempt, &call.record) != call.mac {
                 return Err(changed(pass, call));
             }
-            let score: ScoreRecord =
-                serde_json::from_str(&call.record).map_err(|_| changed(pass, call))?;
+            let score: ScoreRecord = serde_json::from_str(&call.record).map_err(|_| changed(pass, call))?;
             // The columns serve to find a call; they must not say anything else than its record.
-            let named = (
-                ArmId(call.arm.clone()),
-                call.version,
-                call.row.as_str(),
-                call.trial,
-            );
-            if named
-                != (
-                    score.arm.clone(),
-                    score.version.into(),
-                    score.row.as_str(),
-                    score.trial.into(),
-                )
+            let named = (ArmId(call.arm.clone()), call.version, call.row.as_str(), call.trial);
+            if named != (score.arm.clone(), score.version.into(), score.row.as_str(), score.trial.into())
                 || score.pass != pass
             {
                 return Err(changed(pass, call));
@@ -371,10 +311,7 @@ fn changed(pass: u32, stored: &Stored) -> LedgerError {
 /// The canonical JSON of a record, if it reads back as the same record.
 fn exact(score: &ScoreRecord) -> Result<String> {
     let inexact = || LedgerError::NotExact {
-        what: format!(
-            "pass {}: the result of {} on row {}",
-            score.pass, score.arm, score.row
-        ),
+        what: format!("pass {}: the result of {} on row {}", score.pass, score.arm, score.row),
     };
     let record = serde_json::to_string(score).map_err(|_| inexact())?;
     match serde_json::from_str::<ScoreRecord>(&record) {
@@ -390,13 +327,7 @@ mod tests {
 
     fn filled(bench: &Bench) -> Store {
         let store = bench.create();
-        store
-            .seal_rows(&[
-                row("r_train", Split::Train),
-                row("r_dev", Split::Dev),
-                row("r_test", Split::Test),
-            ])
-            .unwrap();
+        store.seal_rows(&[row("r_train", Split::Train), row("r_dev", Split::Dev), row("r_test", Split::Test)]).unwrap();
         for (trial, id) in [(1, "r_train"), (1, "r_dev"), (2, "r_train"), (2, "r_dev")] {
             store.record_call(&call(1, id, trial), false).unwrap();
         }
@@ -405,12 +336,7 @@ mod tests {
     }
 
     fn item(id: &str, trial: u32) -> WorkItem {
-        WorkItem {
-            arm: "arm".into(),
-            version: 1,
-            row: id.into(),
-            trial,
-        }
+        WorkItem { arm: "arm".into(), version: 1, row: id.into(), trial }
     }
 
     #[test]
@@ -418,21 +344,8 @@ mod tests {
         let bench = Bench::new();
         drop(filled(&bench));
         let store = bench.open();
-        assert_eq!(
-            (
-                store.count(1).unwrap(),
-                store.count(2).unwrap(),
-                store.count(3).unwrap()
-            ),
-            (4, 1, 0)
-        );
-        let expected: BTreeSet<_> = [
-            item("r_train", 1),
-            item("r_dev", 1),
-            item("r_train", 2),
-            item("r_dev", 2),
-        ]
-        .into();
+        assert_eq!((store.count(1).unwrap(), store.count(2).unwrap(), store.count(3).unwrap()), (4, 1, 0));
+        let expected: BTreeSet<_> = [item("r_train", 1), item("r_dev", 1), item("r_train", 2), item("r_dev", 2)].into();
         assert_eq!(store.recorded_items(1).unwrap(), expected);
         assert_eq!(store.scores(1).unwrap()[2], call(1, "r_train", 2).score);
         assert_eq!(store.calls(1).unwrap()[0], call(1, "r_train", 1));
@@ -442,32 +355,19 @@ mod tests {
     fn figures_come_back_to_the_last_bit() {
         let bench = Bench::new();
         let store = bench.create();
-        for (trial, figure) in (1..).zip([
-            0.1 + 0.2,
-            1.0 / 3.0,
-            5e-324,
-            0.30000000000000004,
-            1e21,
-            12345.678901234567,
-        ]) {
+        for (trial, figure) in (1..).zip([0.1 + 0.2, 1.0 / 3.0, 5e-324, 0.30000000000000004, 1e21, 12345.678901234567])
+        {
             let mut call = call(1, "r", trial);
-            (call.score.score, call.score.latency_ms, call.score.cost_usd) =
-                (figure, figure * 7.0, Some(figure / 3.0));
+            (call.score.score, call.score.latency_ms, call.score.cost_usd) = (figure, figure * 7.0, Some(figure / 3.0));
             store.record_call(&call, true).unwrap();
             let read = store.scores(1).unwrap().pop().unwrap();
             assert_eq!(read.score.to_bits(), call.score.score.to_bits());
             assert_eq!(read.latency_ms.to_bits(), call.score.latency_ms.to_bits());
-            assert_eq!(
-                read.cost_usd.unwrap().to_bits(),
-                call.score.cost_usd.unwrap().to_bits()
-            );
+            assert_eq!(read.cost_usd.unwrap().to_bits(), call.score.cost_usd.unwrap().to_bits());
         }
         let mut call = call(1, "r", 99);
         call.score.latency_ms = f64::INFINITY;
-        assert!(matches!(
-            store.record_call(&call, true),
-            Err(LedgerError::NotExact { .. })
-        ));
+        assert!(matches!(store.record_call(&call, true), Err(LedgerError::NotExact { .. })));
     }
 
     #[test]
@@ -476,10 +376,7 @@ mod tests {
         let store = filled(&bench);
         let mut again = call(1, "r_dev", 2);
         again.score.score = 1.0;
-        assert!(matches!(
-            store.record_call(&again, false),
-            Err(LedgerError::AlreadyRecorded { trial: 2, .. })
-        ));
+        assert!(matches!(store.record_call(&again, false), Err(LedgerError::AlreadyRecorded { trial: 2, .. })));
         assert_eq!(store.scores(1).unwrap()[3], call(1, "r_dev", 2).score);
         // The same call in another pass is another call.
         store.record_call(&call(3, "r_dev", 2), false).unwrap();
@@ -489,40 +386,16 @@ mod tests {
     fn outputs_are_given_for_train_rows_only() {
         let bench = Bench::new();
         let store = filled(&bench);
-        assert_eq!(
-            store.output(1, &item("r_train", 1)).unwrap().as_deref(),
-            Some("output of r_train 1")
-        );
+        assert_eq!(store.output(1, &item("r_train", 1)).unwrap().as_deref(), Some("output of r_train 1"));
         let sealed = store.output(1, &item("r_dev", 1));
-        assert!(matches!(
-            sealed,
-            Err(LedgerError::OutputSealed {
-                split: Split::Dev,
-                ..
-            })
-        ));
+        assert!(matches!(sealed, Err(LedgerError::OutputSealed { split: Split::Dev, .. })));
         let sealed = store.output(2, &item("r_test", 1));
-        assert!(matches!(
-            sealed,
-            Err(LedgerError::OutputSealed {
-                split: Split::Test,
-                ..
-            })
-        ));
+        assert!(matches!(sealed, Err(LedgerError::OutputSealed { split: Split::Test, .. })));
         assert_eq!(store.calls(1).unwrap()[1].output, None);
         store.demote(&["r_dev".into()]).unwrap();
-        assert_eq!(
-            store.output(1, &item("r_dev", 1)).unwrap().as_deref(),
-            Some("output of r_dev 1")
-        );
-        assert!(matches!(
-            store.output(1, &item("r_train", 9)),
-            Err(LedgerError::NoSuchCall { trial: 9, .. })
-        ));
-        assert!(matches!(
-            store.output(1, &item("r_none", 1)),
-            Err(LedgerError::NoSuchRow { .. })
-        ));
+        assert_eq!(store.output(1, &item("r_dev", 1)).unwrap().as_deref(), Some("output of r_dev 1"));
+        assert!(matches!(store.output(1, &item("r_train", 9)), Err(LedgerError::NoSuchCall { trial: 9, .. })));
+        assert!(matches!(store.output(1, &item("r_none", 1)), Err(LedgerError::NoSuchRow { .. })));
     }
 
     #[test]
@@ -547,17 +420,7 @@ mod tests {
             drop(filled(&bench));
             bench.sql(edit);
             let error = bench.open().scores(1).unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    LedgerError::ResultChanged {
-                        pass: 1,
-                        trial: 1,
-                        ..
-                    }
-                ),
-                "{edit}: {error}"
-            );
+            assert!(matches!(error, LedgerError::ResultChanged { pass: 1, trial: 1, .. }), "{edit}: {error}");
         }
     }
 
@@ -567,17 +430,7 @@ mod tests {
         drop(filled(&bench));
         bench.sql("DELETE FROM calls WHERE pass = 1 AND n = 2");
         let error = bench.open().recorded_items(1).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                LedgerError::ResultsMissing {
-                    pass: 1,
-                    recorded: 4,
-                    found: 3
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::ResultsMissing { pass: 1, recorded: 4, found: 3 }), "{error}");
     }
 
     #[test]
@@ -586,17 +439,7 @@ mod tests {
         drop(filled(&bench));
         bench.sql("DELETE FROM calls WHERE pass = 2; DELETE FROM passes WHERE pass = 2");
         let error = bench.project().store(&bench.id()).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                LedgerError::ResultsMissing {
-                    pass: 2,
-                    recorded: 1,
-                    found: 0
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::ResultsMissing { pass: 2, recorded: 1, found: 0 }), "{error}");
 
         let bench = Bench::new();
         drop(filled(&bench));
@@ -605,17 +448,7 @@ mod tests {
              UPDATE passes SET count = 3, mac = (SELECT mac FROM calls WHERE pass = 1 AND n = 3) WHERE pass = 1",
         );
         let error = bench.project().store(&bench.id()).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                LedgerError::ResultsMissing {
-                    pass: 1,
-                    recorded: 4,
-                    found: 3
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::ResultsMissing { pass: 1, recorded: 4, found: 3 }), "{error}");
     }
 
     #[test]
@@ -627,9 +460,7 @@ mod tests {
                 let store = &store;
                 scope.spawn(move || {
                     for n in 0..10 {
-                        store
-                            .record_call(&call(1, &format!("r_{thread}_{n}"), 1), false)
-                            .unwrap();
+                        store.record_call(&call(1, &format!("r_{thread}_{n}"), 1), false).unwrap();
                     }
                 });
             }

@@ -100,9 +100,7 @@ pub enum LedgerError {
     },
 
     /// No folder for keys is known.
-    #[error(
-        "no folder for the key is known: neither AUTO_ITERA_KEY_DIR, XDG_DATA_HOME nor a home folder is set"
-    )]
+    #[error("no folder for the key is known: neither AUTO_ITERA_KEY_DIR, XDG_DATA_HOME nor a home folder is set")]
     NoKeyDir,
     /// The folder for keys lies inside the project, in reach of whoever reads the project.
     #[error("the key folder {key_dir} lies inside the project {project}")]
@@ -317,44 +315,27 @@ fn name(head: &Option<Digest>) -> &str {
 }
 
 fn holder(pid: &Option<u32>) -> String {
-    pid.map_or_else(
-        || "another process".to_owned(),
-        |pid| format!("process {pid}"),
-    )
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 impl LedgerError {
     /// What to do about it, for the person.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Io { .. } => {
-                "check that the path exists and that this account may use it, then try again"
-            }
-            Self::DiskFull { .. } => {
-                "make room on the disk and repeat the step; what was recorded before is safe"
-            }
+            Self::Io { .. } => "check that the path exists and that this account may use it, then try again",
+            Self::DiskFull { .. } => "make room on the disk and repeat the step; what was recorded before is safe",
             Self::ReadOnly { .. } => {
                 "make the folder writable for this account (it must hold the store, its -wal and its -shm file)"
             }
-            Self::Busy { .. } => {
-                "wait for the other auto-itera process to end its step, then repeat this one"
-            }
+            Self::Busy { .. } => "wait for the other auto-itera process to end its step, then repeat this one",
             Self::NotAStore { .. } | Self::Database { .. } => {
                 "run `sqlite3 store.db 'pragma integrity_check'`; restore the whole folder from a backup or abandon the experiment"
             }
             Self::Layout { .. } => "use the version of auto-itera that wrote the store",
-            Self::BadId { .. } => {
-                "use 1 to 64 characters of a-z, 0-9, - and _, beginning with a letter or digit"
-            }
-            Self::NoSuchExperiment { .. } => {
-                "list the experiments of the project, or begin one by proposing a frame"
-            }
-            Self::Exists { .. } => {
-                "choose another topic, or go on with the experiment that is there"
-            }
-            Self::WrongExperiment { .. } => {
-                "put the store back into the folder of its own experiment"
-            }
+            Self::BadId { .. } => "use 1 to 64 characters of a-z, 0-9, - and _, beginning with a letter or digit",
+            Self::NoSuchExperiment { .. } => "list the experiments of the project, or begin one by proposing a frame",
+            Self::Exists { .. } => "choose another topic, or go on with the experiment that is there",
+            Self::WrongExperiment { .. } => "put the store back into the folder of its own experiment",
             Self::NoKeyDir => "set AUTO_ITERA_KEY_DIR to a folder outside the project",
             Self::KeyDirInside { .. } => "set AUTO_ITERA_KEY_DIR to a folder outside the project",
             Self::KeyMissing { .. } => {
@@ -363,18 +344,14 @@ impl LedgerError {
                  begun again: remove `.auto-itera/` to do so"
             }
             Self::KeyUnreadable { .. } => "restore the key file from a backup",
-            Self::KeyExposed { .. } => {
-                "run `chmod 600` on the key file and `chmod 700` on its folder"
-            }
+            Self::KeyExposed { .. } => "run `chmod 600` on the key file and `chmod 700` on its folder",
             Self::ProjectIdUnreadable { .. } => "restore `.auto-itera/project-id` from a backup",
             Self::NoRandomness => "check /dev/urandom, then try again",
             Self::Conflict { .. } => "read the state again and repeat the step",
             Self::Chain(_) | Self::EventUnreadable { .. } | Self::EventForged { .. } => {
                 "the ledger is no longer evidence: restore the store from a backup, or abandon the experiment and begin a new one on fresh rows"
             }
-            Self::NotExact { .. } => {
-                "this is a fault of the caller: a figure must be finite to be recorded"
-            }
+            Self::NotExact { .. } => "this is a fault of the caller: a figure must be finite to be recorded",
             Self::RolledBack { .. } | Self::ResultsMissing { .. } => {
                 "put the newer store back; if `.auto-itera/` was copied, go on in the copy that was used last; \
                  otherwise abandon the experiment and begin a new one on fresh rows"
@@ -390,9 +367,7 @@ impl LedgerError {
             Self::OutputSealed { .. } => {
                 "ask for the output on a train row; a dev row is revealed only at the price of moving to train"
             }
-            Self::AlreadySealed => {
-                "go on with the rows that were drawn; other rows need a new experiment"
-            }
+            Self::AlreadySealed => "go on with the rows that were drawn; other rows need a new experiment",
             Self::DuplicateRow { .. } => "give every row of the source its own key",
             Self::NoSuchRow { .. } => "use a row id of this experiment",
             Self::TestRow { .. } => "test rows stay sealed; ask for dev rows",
@@ -402,17 +377,15 @@ impl LedgerError {
             Self::NoSuchBlob { .. } | Self::BlobChanged { .. } => {
                 "restore the store from a backup, or register the arm's files again in a new experiment"
             }
-            Self::Held { .. } => {
-                "wait for that process to finish, or cancel the pass there; do not start a second one"
-            }
+            Self::Held { .. } => "wait for that process to finish, or cancel the pass there; do not start a second one",
         }
     }
 
     /// Turns a failure of SQLite on the store at `path` into its kind.
     pub(crate) fn database(path: &std::path::Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
-            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
-            PermissionDenied, ReadOnly,
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, PermissionDenied,
+            ReadOnly,
         };
         let path = path.to_owned();
         match source.sqlite_error_code() {
@@ -425,19 +398,12 @@ impl LedgerError {
     }
 
     /// Turns a failure on a file into an error that names it.
-    pub(crate) fn io(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| match source.kind() {
             std::io::ErrorKind::StorageFull => Self::DiskFull { path },
             std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
-            _ => Self::Io {
-                action,
-                path,
-                source,
-            },
+            _ => Self::Io { action, path, source },
         }
     }
 }

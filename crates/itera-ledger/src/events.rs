@@ -74,22 +74,15 @@ impl Store {
             .prepare_cached("SELECT seq, v, at, prev, hash, body, mac FROM events ORDER BY seq")
             .map_err(self.failed())?;
         let stored = query.query_map([], Stored::read).map_err(self.failed())?;
-        stored
-            .map(|entry| self.restore(entry.map_err(self.failed())?))
-            .collect()
+        stored.map(|entry| self.restore(entry.map_err(self.failed())?)).collect()
     }
 
     fn last_entry(&self, db: &Connection) -> Result<Option<chain::Entry>> {
         let mut query = db
-            .prepare_cached(
-                "SELECT seq, v, at, prev, hash, body, mac FROM events ORDER BY seq DESC LIMIT 1",
-            )
+            .prepare_cached("SELECT seq, v, at, prev, hash, body, mac FROM events ORDER BY seq DESC LIMIT 1")
             .map_err(self.failed())?;
         let mut stored = query.query_map([], Stored::read).map_err(self.failed())?;
-        stored
-            .next()
-            .map(|entry| self.restore(entry.map_err(self.failed())?))
-            .transpose()
+        stored.next().map(|entry| self.restore(entry.map_err(self.failed())?)).transpose()
     }
 
     fn restore(&self, stored: Stored) -> Result<chain::Entry> {
@@ -99,17 +92,10 @@ impl Store {
         if version != chain::ENTRY_VERSION {
             return Err(chain::ChainError::Version { seq, version }.into());
         }
-        let event: Event = serde_json::from_str(&stored.body)
-            .map_err(|source| LedgerError::EventUnreadable { seq, source })?;
+        let event: Event =
+            serde_json::from_str(&stored.body).map_err(|source| LedgerError::EventUnreadable { seq, source })?;
         let at: jiff::Timestamp = stored.at.parse().map_err(|_| changed())?;
-        let entry = chain::Entry {
-            v: version,
-            seq,
-            at,
-            prev: Digest(stored.prev),
-            hash: Digest(stored.hash),
-            event,
-        };
+        let entry = chain::Entry { v: version, seq, at, prev: Digest(stored.prev), hash: Digest(stored.hash), event };
         // What was parsed must be all that is stored: a body with more in it, or written another
         // way, was not written here.
         if at.to_string() != stored.at || exact(&entry).ok().as_ref() != Some(&stored.body) {
@@ -123,10 +109,7 @@ impl Store {
     }
 
     fn event_mac(&self, seq: u64, hash: &str) -> String {
-        self.keys()
-            .mac(&[b"event", &seq.to_le_bytes(), hash.as_bytes()])
-            .to_hex()
-            .to_string()
+        self.keys().mac(&[b"event", &seq.to_le_bytes(), hash.as_bytes()]).to_hex().to_string()
     }
 }
 
@@ -156,9 +139,7 @@ impl Stored {
 
 /// The canonical JSON of an event, if it reads back as the same event.
 fn exact(entry: &chain::Entry) -> Result<String> {
-    let inexact = || LedgerError::NotExact {
-        what: format!("entry {} of the ledger", entry.seq),
-    };
+    let inexact = || LedgerError::NotExact { what: format!("entry {} of the ledger", entry.seq) };
     let body = serde_json::to_string(&entry.event).map_err(|_| inexact())?;
     match serde_json::from_str::<Event>(&body) {
         Ok(event) if event == entry.event => Ok(body),
@@ -178,9 +159,7 @@ mod tests {
         let store = bench.create();
         let mut head = None;
         for event in [drafted(), pilot(0.1 + 0.2), abandoned("third")] {
-            let entries = store
-                .append(head.as_ref(), vec![event], bench.at())
-                .unwrap();
+            let entries = store.append(head.as_ref(), vec![event], bench.at()).unwrap();
             head = entries.last().map(|e| e.hash.clone());
         }
         store
@@ -190,15 +169,11 @@ mod tests {
     fn what_was_appended_is_read_back_after_reopening() {
         let bench = Bench::new();
         let store = bench.create();
-        let written = store
-            .append(None, vec![drafted(), pilot(1.0)], bench.at())
-            .unwrap();
+        let written = store.append(None, vec![drafted(), pilot(1.0)], bench.at()).unwrap();
         drop(store);
         let store = bench.open();
         assert_eq!(store.entries().unwrap(), written);
-        let more = store
-            .append(Some(&written[1].hash), vec![abandoned("x")], bench.at())
-            .unwrap();
+        let more = store.append(Some(&written[1].hash), vec![abandoned("x")], bench.at()).unwrap();
         assert_eq!((more[0].seq, &more[0].prev), (3, &written[1].hash));
     }
 
@@ -207,32 +182,14 @@ mod tests {
         let bench = Bench::new();
         let store = bench.create();
         let mut head = None;
-        let awkward = [
-            0.1 + 0.2,
-            1.0 / 3.0,
-            5e-324,
-            f64::MAX,
-            2.225_073_858_507_201e-308,
-            123456789.12345679,
-            -0.0,
-            9.5e-5,
-        ];
+        let awkward =
+            [0.1 + 0.2, 1.0 / 3.0, 5e-324, f64::MAX, 2.225_073_858_507_201e-308, 123456789.12345679, -0.0, 9.5e-5];
         for figure in awkward {
-            head = store
-                .append(head.as_ref(), vec![pilot(figure)], bench.at())
-                .unwrap()
-                .last()
-                .map(|e| e.hash.clone());
+            head = store.append(head.as_ref(), vec![pilot(figure)], bench.at()).unwrap().last().map(|e| e.hash.clone());
         }
         for (entry, figure) in store.entries().unwrap().iter().zip(awkward) {
-            let Event::PilotRun { arms, .. } = &entry.event else {
-                panic!()
-            };
-            assert_eq!(
-                arms[&"a".into()].score.to_bits(),
-                figure.to_bits(),
-                "{figure:e}"
-            );
+            let Event::PilotRun { arms, .. } = &entry.event else { panic!() };
+            assert_eq!(arms[&"a".into()].score.to_bits(), figure.to_bits(), "{figure:e}");
         }
     }
 
@@ -250,13 +207,7 @@ mod tests {
         let bench = Bench::new();
         let store = grown(&bench);
         let refused = store.append(None, vec![drafted()], bench.at());
-        assert!(matches!(
-            refused,
-            Err(LedgerError::Conflict {
-                expected: None,
-                found: Some(_)
-            })
-        ));
+        assert!(matches!(refused, Err(LedgerError::Conflict { expected: None, found: Some(_) })));
         assert_eq!(store.entries().unwrap().len(), 3);
     }
 
@@ -292,10 +243,7 @@ mod tests {
         drop(grown(&bench));
         bench.sql("UPDATE events SET body = replace(body, 'third', 'other') WHERE seq = 3");
         let error = bench.open().entries().unwrap_err();
-        assert!(
-            matches!(error, LedgerError::Chain(ChainError::Changed { seq: 3 })),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::Chain(ChainError::Changed { seq: 3 })), "{error}");
     }
 
     #[test]
@@ -304,15 +252,9 @@ mod tests {
         drop(grown(&bench));
         bench.sql("UPDATE events SET body = replace(body, '\"reason\"', '\"note\":1,\"reason\"') WHERE seq = 3");
         let error = bench.open().entries().unwrap_err();
-        assert!(
-            matches!(error, LedgerError::Chain(ChainError::Changed { seq: 3 })),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::Chain(ChainError::Changed { seq: 3 })), "{error}");
         bench.sql("UPDATE events SET body = '{' WHERE seq = 3");
-        assert!(matches!(
-            bench.open().entries(),
-            Err(LedgerError::EventUnreadable { seq: 3, .. })
-        ));
+        assert!(matches!(bench.open().entries(), Err(LedgerError::EventUnreadable { seq: 3, .. })));
     }
 
     #[test]
@@ -321,10 +263,7 @@ mod tests {
         drop(grown(&bench));
         bench.sql("UPDATE events SET at = '2020-01-01T00:00:00Z' WHERE seq = 2");
         let error = bench.open().entries().unwrap_err();
-        assert!(
-            matches!(error, LedgerError::Chain(ChainError::Changed { seq: 2 })),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::Chain(ChainError::Changed { seq: 2 })), "{error}");
     }
 
     #[test]
@@ -333,16 +272,7 @@ mod tests {
         drop(grown(&bench));
         bench.sql("DELETE FROM events WHERE seq = 2");
         let error = bench.open().entries().unwrap_err();
-        assert!(
-            matches!(
-                error,
-                LedgerError::Chain(ChainError::Sequence {
-                    expected: 2,
-                    found: 3
-                })
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::Chain(ChainError::Sequence { expected: 2, found: 3 })), "{error}");
     }
 
     #[test]
@@ -351,35 +281,23 @@ mod tests {
         drop(grown(&bench));
         bench.sql("DELETE FROM events WHERE seq = 3");
         let error = bench.project().store(&bench.id()).unwrap_err();
-        let LedgerError::RolledBack { stored, anchored } = &error else {
-            panic!("{error}")
-        };
+        let LedgerError::RolledBack { stored, anchored } = &error else { panic!("{error}") };
         assert_eq!((stored.seq, anchored.seq), (2, 3));
         // Neither does it help to take the copy beside the store back as well, or to remove it.
         fs::remove_file(bench.folder().join("head")).unwrap();
-        assert!(matches!(
-            bench.project().store(&bench.id()),
-            Err(LedgerError::RolledBack { .. })
-        ));
+        assert!(matches!(bench.project().store(&bench.id()), Err(LedgerError::RolledBack { .. })));
     }
 
     #[test]
     fn an_older_copy_put_back_is_found_while_the_store_is_open() {
         let bench = Bench::new();
         let store = bench.create();
-        let head = store.append(None, vec![drafted()], bench.at()).unwrap()[0]
-            .hash
-            .clone();
-        store
-            .append(Some(&head), vec![pilot(1.0)], bench.at())
-            .unwrap();
+        let head = store.append(None, vec![drafted()], bench.at()).unwrap()[0].hash.clone();
+        store.append(Some(&head), vec![pilot(1.0)], bench.at()).unwrap();
         bench.sql("DELETE FROM events WHERE seq = 2");
         let refused = store.append(Some(&head), vec![abandoned("other history")], bench.at());
         assert!(matches!(refused, Err(LedgerError::RolledBack { .. })));
-        assert!(matches!(
-            store.entries(),
-            Err(LedgerError::RolledBack { .. })
-        ));
+        assert!(matches!(store.entries(), Err(LedgerError::RolledBack { .. })));
     }
 
     #[test]
@@ -388,8 +306,7 @@ mod tests {
         let store = grown(&bench);
         let last = store.entries().unwrap().pop().unwrap();
         drop(store);
-        let forged =
-            itera_core::chain::extend(Some(&last), vec![abandoned("forged")], bench.at()).remove(0);
+        let forged = itera_core::chain::extend(Some(&last), vec![abandoned("forged")], bench.at()).remove(0);
         bench.sql(&format!(
             "INSERT INTO events SELECT 4, 1, '{}', '{}', '{}', '{}', mac FROM events WHERE seq = 3",
             forged.at,
@@ -398,32 +315,22 @@ mod tests {
             serde_json::to_string(&forged.event).unwrap(),
         ));
         let error = bench.open().entries().unwrap_err();
-        assert!(
-            matches!(error, LedgerError::EventForged { seq: 4 }),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::EventForged { seq: 4 }), "{error}");
     }
 
     #[test]
     fn a_crash_between_commit_and_anchor_is_taken_up_on_opening() {
         let bench = Bench::new();
         let store = bench.create();
-        let head = store.append(None, vec![drafted()], bench.at()).unwrap()[0]
-            .hash
-            .clone();
+        let head = store.append(None, vec![drafted()], bench.at()).unwrap()[0].hash.clone();
         let before = bench.anchor_files();
-        store
-            .append(Some(&head), vec![pilot(1.0)], bench.at())
-            .unwrap();
+        store.append(Some(&head), vec![pilot(1.0)], bench.at()).unwrap();
         drop(store);
         bench.restore(&before);
         assert_eq!(bench.open().entries().unwrap().len(), 2);
         // The anchor has moved up: losing that last event is a roll-back from now on.
         bench.sql("DELETE FROM events WHERE seq = 2");
-        assert!(matches!(
-            bench.project().store(&bench.id()),
-            Err(LedgerError::RolledBack { .. })
-        ));
+        assert!(matches!(bench.project().store(&bench.id()), Err(LedgerError::RolledBack { .. })));
     }
 
     #[test]
@@ -447,14 +354,8 @@ mod tests {
         let path = bench.anchor_path();
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("\"seq\":3", "\"seq\":2")).unwrap();
-        assert!(matches!(
-            bench.project().store(&bench.id()),
-            Err(LedgerError::AnchorChanged { .. })
-        ));
+        assert!(matches!(bench.project().store(&bench.id()), Err(LedgerError::AnchorChanged { .. })));
         fs::remove_file(&path).unwrap();
-        assert!(matches!(
-            bench.project().store(&bench.id()),
-            Err(LedgerError::AnchorMissing { .. })
-        ));
+        assert!(matches!(bench.project().store(&bench.id()), Err(LedgerError::AnchorMissing { .. })));
     }
 }

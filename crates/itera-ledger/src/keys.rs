@@ -16,22 +16,14 @@ const NONCE: usize = 24;
 /// The folder for keys by the environment: `AUTO_ITERA_KEY_DIR`, else `auto-itera/keys` in
 /// `XDG_DATA_HOME`, else in `.local/share` of the home folder.
 pub(crate) fn folder_by_environment() -> Result<PathBuf> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     if let Some(folder) = set("AUTO_ITERA_KEY_DIR") {
         return std::path::absolute(&folder).map_err(LedgerError::io("resolve", folder));
     }
     // A relative XDG_DATA_HOME is to be ignored (XDG Base Directory Specification).
     set("XDG_DATA_HOME")
         .filter(|path| path.is_absolute())
-        .or_else(|| {
-            std::env::home_dir()
-                .filter(|path| path.is_absolute())
-                .map(|home| home.join(".local/share"))
-        })
+        .or_else(|| std::env::home_dir().filter(|path| path.is_absolute()).map(|home| home.join(".local/share")))
         .map(|data| data.join("auto-itera").join("keys"))
         .ok_or(LedgerError::NoKeyDir)
 }
@@ -42,19 +34,11 @@ pub(crate) fn refuse_inside(key_dir: &Path, project: &Path) -> Result<()> {
     let resolved = loop {
         match existing.canonicalize() {
             Ok(path) => break path,
-            Err(error) => {
-                existing = existing
-                    .parent()
-                    .ok_or(error)
-                    .map_err(LedgerError::io("resolve", key_dir))?
-            }
+            Err(error) => existing = existing.parent().ok_or(error).map_err(LedgerError::io("resolve", key_dir))?,
         }
     };
     if resolved.starts_with(project) {
-        return Err(LedgerError::KeyDirInside {
-            key_dir: key_dir.to_owned(),
-            project: project.to_owned(),
-        });
+        return Err(LedgerError::KeyDirInside { key_dir: key_dir.to_owned(), project: project.to_owned() });
     }
     Ok(())
 }
@@ -90,9 +74,7 @@ pub(crate) fn load(key_dir: &Path, project_id: &str) -> Result<[u8; 32]> {
     if let Some(mode) = private::exposed(&path)? {
         return Err(LedgerError::KeyExposed { path, mode });
     }
-    bytes
-        .try_into()
-        .map_err(|_| LedgerError::KeyUnreadable { path })
+    bytes.try_into().map_err(|_| LedgerError::KeyUnreadable { path })
 }
 
 /// The keys of one experiment.
@@ -126,9 +108,7 @@ impl Keys {
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.mac);
         for part in parts {
-            hasher
-                .update(&(part.len() as u64).to_le_bytes())
-                .update(part);
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         hasher.finalize()
     }
@@ -138,31 +118,15 @@ impl Keys {
         let nonce = random::<NONCE>()?;
         let sealed = self
             .seal
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: text,
-                    aad: context,
-                },
-            )
-            .map_err(|_| LedgerError::NotExact {
-                what: "a text of more than 256 GiB".into(),
-            })?;
+            .encrypt(&XNonce::from(nonce), Payload { msg: text, aad: context })
+            .map_err(|_| LedgerError::NotExact { what: "a text of more than 256 GiB".into() })?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
     /// Decrypts what was sealed in the same context; nothing if it was changed.
     pub(crate) fn open(&self, sealed: &[u8], context: &[u8]) -> Option<Vec<u8>> {
         let (nonce, text) = sealed.split_first_chunk::<NONCE>()?;
-        self.seal
-            .decrypt(
-                &XNonce::from(*nonce),
-                Payload {
-                    msg: text,
-                    aad: context,
-                },
-            )
-            .ok()
+        self.seal.decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: context }).ok()
     }
 }
 
@@ -184,11 +148,7 @@ mod tests {
         let mut changed = sealed.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert_eq!(keys("a").open(&changed, b"row 1"), None);
-        assert_ne!(
-            sealed,
-            keys("a").seal(b"text", b"row 1").unwrap(),
-            "a nonce is never used twice"
-        );
+        assert_ne!(sealed, keys("a").seal(b"text", b"row 1").unwrap(), "a nonce is never used twice");
     }
 
     #[test]
@@ -212,16 +172,9 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(file(folder.path(), "p"), fs::Permissions::from_mode(0o644))
-                .unwrap();
-            assert!(matches!(
-                load(folder.path(), "p"),
-                Err(LedgerError::KeyExposed { mode: 0o644, .. })
-            ));
+            fs::set_permissions(file(folder.path(), "p"), fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(matches!(load(folder.path(), "p"), Err(LedgerError::KeyExposed { mode: 0o644, .. })));
         }
-        assert!(matches!(
-            load(folder.path(), "q"),
-            Err(LedgerError::KeyMissing { .. })
-        ));
+        assert!(matches!(load(folder.path(), "q"), Err(LedgerError::KeyMissing { .. })));
     }
 }

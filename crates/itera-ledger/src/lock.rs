@@ -28,10 +28,7 @@ impl Store {
                 let mut text = String::new();
                 // Where locks bar reading, or the holder has not written yet, its number stays unknown.
                 let _ = file.read_to_string(&mut text);
-                return Err(LedgerError::Held {
-                    experiment: self.experiment().clone(),
-                    pid: text.trim().parse().ok(),
-                });
+                return Err(LedgerError::Held { experiment: self.experiment().clone(), pid: text.trim().parse().ok() });
             }
             Err(TryLockError::Error(error)) => return Err(LedgerError::io("lock", path)(error)),
         }
@@ -54,14 +51,8 @@ mod tests {
         let store = bench.create();
         let lock = store.run_lock().unwrap();
         let error = bench.open().run_lock().unwrap_err();
-        assert!(
-            matches!(error, LedgerError::Held { pid: Some(pid), .. } if pid == std::process::id())
-        );
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("process {}", std::process::id()))
-        );
+        assert!(matches!(error, LedgerError::Held { pid: Some(pid), .. } if pid == std::process::id()));
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())));
         drop(lock);
         let _again = bench.open().run_lock().unwrap();
     }

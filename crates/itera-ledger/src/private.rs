@@ -15,9 +15,7 @@ pub(crate) fn folder(path: &Path) -> Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder
-        .create(path)
-        .map_err(LedgerError::io("create the folder", path))
+    builder.create(path).map_err(LedgerError::io("create the folder", path))
 }
 
 fn options() -> OpenOptions {
@@ -33,11 +31,7 @@ fn options() -> OpenOptions {
 
 /// Opens a file for reading and writing, creating it with mode 0600 where absent.
 pub(crate) fn open(path: &Path) -> Result<File> {
-    options()
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(LedgerError::io("open", path))
+    options().create(true).truncate(false).open(path).map_err(LedgerError::io("open", path))
 }
 
 /// Writes a file with mode 0600 so that a crash leaves the old content or the new, never a mixture.
@@ -45,11 +39,7 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(
-        ".{}.{}.tmp",
-        std::process::id(),
-        WRITES.fetch_add(1, Ordering::Relaxed)
-    ));
+    name.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let temporary = path.with_file_name(name);
     let written = options()
         .create(true)
@@ -65,20 +55,14 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
         let _ = fs::remove_file(&temporary);
         return Err(LedgerError::io("write", path)(error));
     }
-    if durable {
-        sync_folder(path.parent().unwrap_or(path))
-    } else {
-        Ok(())
-    }
+    if durable { sync_folder(path.parent().unwrap_or(path)) } else { Ok(()) }
 }
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     // Only Unix can open a folder as a file; elsewhere the rename itself is what there is.
     if cfg!(unix) {
-        File::open(path)
-            .and_then(|folder| folder.sync_all())
-            .map_err(LedgerError::io("sync", path))?;
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(LedgerError::io("sync", path))?;
     }
     Ok(())
 }
@@ -89,11 +73,7 @@ pub(crate) fn exposed(path: &Path) -> Result<Option<u32>> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(path)
-            .map_err(LedgerError::io("read", path))?
-            .permissions()
-            .mode()
-            & 0o777;
+        let mode = fs::metadata(path).map_err(LedgerError::io("read", path))?.permissions().mode() & 0o777;
         Ok((mode & 0o077 != 0).then_some(mode))
     }
     #[cfg(not(unix))]

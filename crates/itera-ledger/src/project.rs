@@ -31,14 +31,9 @@ impl Project {
     /// # Errors
     /// The folder does not exist, or `key_dir` lies inside it.
     pub fn with_keys(root: &Path, key_dir: &Path) -> Result<Self> {
-        let root = root
-            .canonicalize()
-            .map_err(LedgerError::io("open the project", root))?;
+        let root = root.canonicalize().map_err(LedgerError::io("open the project", root))?;
         keys::refuse_inside(key_dir, &root)?;
-        let project = Self {
-            root,
-            key_dir: key_dir.to_owned(),
-        };
+        let project = Self { root, key_dir: key_dir.to_owned() };
         if project.state_dir().is_dir() {
             project.prepare()?;
         }
@@ -117,10 +112,7 @@ impl Project {
         let store = Store::open(&folder, &self.key_dir, &project_id, &key, id, true)?;
         match store.head()?.seq {
             0 => Ok(store),
-            events => Err(LedgerError::Exists {
-                id: id.clone(),
-                events,
-            }),
+            events => Err(LedgerError::Exists { id: id.clone(), events }),
         }
     }
 
@@ -132,16 +124,9 @@ impl Project {
         require_well_formed(id)?;
         let folder = self.experiment_dir(id);
         if !folder.join("store.db").is_file() {
-            return Err(LedgerError::NoSuchExperiment {
-                id: id.clone(),
-                path: self.state_dir().join("experiments"),
-            });
+            return Err(LedgerError::NoSuchExperiment { id: id.clone(), path: self.state_dir().join("experiments") });
         }
-        let project_id = self
-            .project_id()?
-            .ok_or_else(|| LedgerError::ProjectIdUnreadable {
-                path: self.id_file(),
-            })?;
+        let project_id = self.project_id()?.ok_or_else(|| LedgerError::ProjectIdUnreadable { path: self.id_file() })?;
         let key = keys::load(&self.key_dir, &project_id)?;
         Store::open(&folder, &self.key_dir, &project_id, &key, id, false)
     }
@@ -159,11 +144,7 @@ impl Project {
         };
         let id = text.trim();
         // The id becomes part of a path outside the project, so it must be exactly what was written.
-        if id.len() == 32
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        {
+        if id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             Ok(Some(id.to_owned()))
         } else {
             Err(LedgerError::ProjectIdUnreadable { path })
@@ -184,14 +165,9 @@ impl Project {
             }
         }
         if known.is_none() && !self.experiments()?.is_empty() {
-            return Err(LedgerError::ProjectIdUnreadable {
-                path: self.id_file(),
-            });
+            return Err(LedgerError::ProjectIdUnreadable { path: self.id_file() });
         }
-        let id: String = keys::random::<16>()?
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let id: String = keys::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
         // First the key, then the name that leads to it: a crash in between leaves a key that
         // nothing uses, never a name that leads nowhere.
         keys::create(&self.key_dir, &id)?;
@@ -203,19 +179,11 @@ impl Project {
 
 fn well_formed(id: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    (1..=64).contains(&id.len())
-        && id.bytes().all(allowed)
-        && id.as_bytes()[0].is_ascii_alphanumeric()
+    (1..=64).contains(&id.len()) && id.bytes().all(allowed) && id.as_bytes()[0].is_ascii_alphanumeric()
 }
 
 fn require_well_formed(id: &ExperimentId) -> Result<()> {
-    if well_formed(id.as_str()) {
-        Ok(())
-    } else {
-        Err(LedgerError::BadId {
-            id: id.0.chars().take(80).collect(),
-        })
-    }
+    if well_formed(id.as_str()) { Ok(()) } else { Err(LedgerError::BadId { id: id.0.chars().take(80).collect() }) }
 }
 
 #[cfg(test)]
@@ -236,15 +204,9 @@ mod tests {
         let project = bench.project();
         project.create(&"2026-02-02-b".into()).unwrap();
         project.create(&"2026-01-01-a".into()).unwrap();
-        assert_eq!(
-            project.experiments().unwrap(),
-            ["2026-01-01-a".into(), "2026-02-02-b".into()]
-        );
+        assert_eq!(project.experiments().unwrap(), ["2026-01-01-a".into(), "2026-02-02-b".into()]);
         assert!(bench.project().store(&"2026-01-01-a".into()).is_ok());
-        assert_eq!(
-            fs::read_to_string(project.state_dir().join(".gitignore")).unwrap(),
-            "*\n"
-        );
+        assert_eq!(fs::read_to_string(project.state_dir().join(".gitignore")).unwrap(), "*\n");
     }
 
     #[test]
@@ -253,37 +215,23 @@ mod tests {
         let store = bench.create();
         bench.create();
         store.append(None, vec![drafted()], bench.at()).unwrap();
-        assert!(matches!(
-            bench.project().create(&bench.id()),
-            Err(LedgerError::Exists { events: 1, .. })
-        ));
+        assert!(matches!(bench.project().create(&bench.id()), Err(LedgerError::Exists { events: 1, .. })));
     }
 
     #[test]
     fn an_id_that_leaves_the_folder_is_refused() {
         let project = Bench::new().project();
         for id in ["../x", "", "a/b", ".hidden", "A", "-x", "a.b"] {
-            assert!(
-                matches!(project.create(&id.into()), Err(LedgerError::BadId { .. })),
-                "{id}"
-            );
+            assert!(matches!(project.create(&id.into()), Err(LedgerError::BadId { .. })), "{id}");
         }
-        assert!(matches!(
-            project.store(&"none".into()),
-            Err(LedgerError::NoSuchExperiment { .. })
-        ));
+        assert!(matches!(project.store(&"none".into()), Err(LedgerError::NoSuchExperiment { .. })));
     }
 
     #[test]
     fn a_key_folder_inside_the_project_is_refused_even_through_a_link() {
         let bench = Bench::new();
         let root = bench.project().root().to_owned();
-        let refused = |dir: &Path| {
-            matches!(
-                Project::with_keys(&root, dir),
-                Err(LedgerError::KeyDirInside { .. })
-            )
-        };
+        let refused = |dir: &Path| matches!(Project::with_keys(&root, dir), Err(LedgerError::KeyDirInside { .. }));
         assert!(refused(&root.join("keys/deep")));
         #[cfg(unix)]
         {
@@ -302,10 +250,7 @@ mod tests {
         drop(store);
         fs::remove_dir_all(bench.key_dir()).unwrap();
         let error = bench.project().store(&bench.id()).unwrap_err();
-        assert!(
-            matches!(error, LedgerError::KeyMissing { .. })
-                && error.remedy().contains("restore the key folder")
-        );
+        assert!(matches!(error, LedgerError::KeyMissing { .. }) && error.remedy().contains("restore the key folder"));
         let error = bench.project().create(&"another".into()).unwrap_err();
         assert!(matches!(error, LedgerError::KeyMissing { .. }));
     }
@@ -320,22 +265,10 @@ mod tests {
             }
         });
         for n in 0..4 {
-            bench
-                .project()
-                .store(&format!("e{n}").as_str().into())
-                .unwrap();
+            bench.project().store(&format!("e{n}").as_str().into()).unwrap();
         }
         let keys = fs::read_dir(bench.key_dir()).unwrap();
-        assert_eq!(
-            keys.filter(|k| k
-                .as_ref()
-                .unwrap()
-                .path()
-                .extension()
-                .is_some_and(|e| e == "key"))
-                .count(),
-            1
-        );
+        assert_eq!(keys.filter(|k| k.as_ref().unwrap().path().extension().is_some_and(|e| e == "key")).count(), 1);
     }
 
     #[cfg(unix)]
@@ -349,28 +282,17 @@ mod tests {
         let mut seen = 0;
         let mut folders = vec![bench.project().state_dir(), bench.key_dir()];
         while let Some(folder) = folders.pop() {
-            assert_eq!(
-                fs::metadata(&folder).unwrap().permissions().mode() & 0o777,
-                0o700,
-                "{folder:?}"
-            );
+            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "{folder:?}");
             for entry in fs::read_dir(&folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    assert_eq!(
-                        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-                        0o600,
-                        "{path:?}"
-                    );
+                    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
                     seen += 1;
                 }
             }
         }
-        assert!(
-            seen >= 8,
-            "store, wal, shm, head, run.lock, project-id, key, anchor: {seen}"
-        );
+        assert!(seen >= 8, "store, wal, shm, head, run.lock, project-id, key, anchor: {seen}");
     }
 }

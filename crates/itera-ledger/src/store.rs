@@ -43,9 +43,7 @@ pub struct Store {
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither keys nor content belong into a log.
-        f.debug_struct("Store")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -115,8 +113,7 @@ impl Store {
         })?;
         let db = self.connection();
         db.execute_batch("VACUUM").map_err(self.failed())?;
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(self.failed())
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(self.failed())
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -138,9 +135,7 @@ impl Store {
         let mut db = self.connection();
         // Immediate also for reading: the anchor and the store are compared while nobody can move
         // one of them.
-        let tx = db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(self.failed())?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
         self.anchor.check(&tx, &self.path, &self.keys)?;
         act(&tx)
     }
@@ -151,60 +146,41 @@ impl Store {
     /// what failed; the next step moves the anchor.
     pub(crate) fn write<T>(&self, act: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let mut db = self.connection();
-        let tx = db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(self.failed())?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
         self.anchor.check(&tx, &self.path, &self.keys)?;
         let value = act(&tx)?;
         tx.commit().map_err(self.failed())?;
         // A second transaction, empty, keeps others out while the anchor is brought to where the
         // store is now; without it a slower process could move the anchor backwards.
-        let tx = db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(self.failed())?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
         self.anchor.advance(&tx, &self.path, &self.keys)?;
         drop(tx);
         Ok(value)
     }
 
     pub(crate) fn meta(&self, db: &Connection, name: &str) -> Result<Option<String>> {
-        db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| {
-            row.get(0)
-        })
-        .optional()
-        .map_err(self.failed())
+        db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
+            .optional()
+            .map_err(self.failed())
     }
 
     pub(crate) fn set_meta(&self, db: &Connection, name: &str, value: &str) -> Result<()> {
-        db.execute(
-            "INSERT OR REPLACE INTO meta(name, value) VALUES (?1, ?2)",
-            [name, value],
-        )
-        .map_err(self.failed())?;
+        db.execute("INSERT OR REPLACE INTO meta(name, value) VALUES (?1, ?2)", [name, value]).map_err(self.failed())?;
         Ok(())
     }
 
     fn lay_out(&self, create: bool) -> Result<()> {
         let mut db = self.connection();
-        let tx = db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(self.failed())?;
-        let found: i64 = tx
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(self.failed())?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.failed())?;
+        let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(self.failed())?;
         if found == 0 && create {
             tx.execute_batch(SCHEMA).map_err(self.failed())?;
-            tx.pragma_update(None, "user_version", LAYOUT)
-                .map_err(self.failed())?;
+            tx.pragma_update(None, "user_version", LAYOUT).map_err(self.failed())?;
             self.set_meta(&tx, "experiment", self.experiment.as_str())?;
             return tx.commit().map_err(self.failed());
         }
         if found != LAYOUT {
-            return Err(LedgerError::Layout {
-                path: self.path.clone(),
-                found,
-                known: LAYOUT,
-            });
+            return Err(LedgerError::Layout { path: self.path.clone(), found, known: LAYOUT });
         }
         let named = self.meta(&tx, "experiment")?.unwrap_or_default();
         if named != self.experiment.as_str() {
@@ -241,15 +217,8 @@ mod tests {
         let bench = Bench::new();
         drop(bench.create());
         let project = bench.project();
-        fs::rename(
-            project.experiment_dir(&bench.id()),
-            project.experiment_dir(&"other".into()),
-        )
-        .unwrap();
-        assert!(matches!(
-            project.store(&"other".into()),
-            Err(LedgerError::WrongExperiment { .. })
-        ));
+        fs::rename(project.experiment_dir(&bench.id()), project.experiment_dir(&"other".into())).unwrap();
+        assert!(matches!(project.store(&"other".into()), Err(LedgerError::WrongExperiment { .. })));
     }
 
     #[test]
@@ -257,20 +226,10 @@ mod tests {
         let bench = Bench::new();
         drop(bench.create());
         let path = bench.db_path();
-        fs::write(
-            &path,
-            "not a database at all, but long enough to be looked at by its header".repeat(20),
-        )
-        .unwrap();
-        assert!(matches!(
-            bench.project().store(&bench.id()),
-            Err(LedgerError::NotAStore { .. })
-        ));
+        fs::write(&path, "not a database at all, but long enough to be looked at by its header".repeat(20)).unwrap();
+        assert!(matches!(bench.project().store(&bench.id()), Err(LedgerError::NotAStore { .. })));
         fs::write(&path, "").unwrap();
-        assert!(matches!(
-            bench.project().store(&bench.id()),
-            Err(LedgerError::Layout { found: 0, .. })
-        ));
+        assert!(matches!(bench.project().store(&bench.id()), Err(LedgerError::Layout { found: 0, .. })));
     }
 
     #[test]
@@ -286,14 +245,8 @@ mod tests {
         assert_eq!(store.scores(1).unwrap().len(), 1);
         assert_eq!(store.calls(1).unwrap()[0].output, None);
         assert_eq!(store.metas().unwrap(), []);
-        assert!(matches!(
-            store.blob(&digest),
-            Err(LedgerError::NoSuchBlob { .. })
-        ));
-        assert!(matches!(
-            store.open_row(&"a".into()),
-            Err(LedgerError::NoSuchRow { .. })
-        ));
+        assert!(matches!(store.blob(&digest), Err(LedgerError::NoSuchBlob { .. })));
+        assert!(matches!(store.open_row(&"a".into()), Err(LedgerError::NoSuchRow { .. })));
         drop(store);
         bench.project().store(&bench.id()).unwrap();
     }
@@ -302,10 +255,7 @@ mod tests {
     fn a_store_that_cannot_be_written_to_says_so() {
         let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(13), None);
         let path = std::path::Path::new("store.db");
-        assert!(matches!(
-            LedgerError::database(path, error),
-            LedgerError::DiskFull { .. }
-        ));
+        assert!(matches!(LedgerError::database(path, error), LedgerError::DiskFull { .. }));
         let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(8), None);
         let error = LedgerError::database(path, error);
         assert!(matches!(error, LedgerError::ReadOnly { .. }));

@@ -16,10 +16,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self {
-            root: tempfile::tempdir().unwrap(),
-            keys: tempfile::tempdir().unwrap(),
-        }
+        Self { root: tempfile::tempdir().unwrap(), keys: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn id(&self) -> ExperimentId {
@@ -56,23 +53,16 @@ impl Bench {
 
     /// Edits the store as an agent with a shell would.
     pub(crate) fn sql(&self, sql: &str) {
-        rusqlite::Connection::open(self.db_path())
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap();
+        rusqlite::Connection::open(self.db_path()).unwrap().execute_batch(sql).unwrap();
     }
 
     pub(crate) fn anchor_path(&self) -> PathBuf {
         let id = fs::read_to_string(self.project().state_dir().join("project-id")).unwrap();
-        self.key_dir()
-            .join(id.trim())
-            .join(format!("{}.anchor", self.id()))
+        self.key_dir().join(id.trim()).join(format!("{}.anchor", self.id()))
     }
 
     pub(crate) fn anchor_files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        [self.anchor_path(), self.folder().join("head")]
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
-            .into()
+        [self.anchor_path(), self.folder().join("head")].map(|path| (path.clone(), fs::read(path).unwrap())).into()
     }
 
     pub(crate) fn restore(&self, files: &[(PathBuf, Vec<u8>)]) {
@@ -94,9 +84,7 @@ pub(crate) fn drafted() -> Event {
 }
 
 pub(crate) fn abandoned(reason: &str) -> Event {
-    Event::Abandoned {
-        reason: reason.into(),
-    }
+    Event::Abandoned { reason: reason.into() }
 }
 
 pub(crate) fn pilot(score: f64) -> Event {
@@ -111,11 +99,7 @@ pub(crate) fn pilot(score: f64) -> Event {
         latency_ms: 1.5,
         problems: vec![],
     };
-    Event::PilotRun {
-        row: "r_1".into(),
-        arms: BTreeMap::from([("a".into(), arm)]),
-        passed: true,
-    }
+    Event::PilotRun { row: "r_1".into(), arms: BTreeMap::from([("a".into(), arm)]), passed: true }
 }
 
 pub(crate) fn sourced() -> Event {
@@ -136,10 +120,7 @@ pub(crate) fn sourced() -> Event {
         severity: None,
         numeric_spread: BTreeMap::new(),
     };
-    Event::RowsSourced {
-        summary: Box::new(summary),
-        rows_digest: Digest::of(b""),
-    }
+    Event::RowsSourced { summary: Box::new(summary), rows_digest: Digest::of(b"") }
 }
 
 pub(crate) fn row(id: &str, split: Split) -> SampledRow {
@@ -153,12 +134,9 @@ pub(crate) fn row(id: &str, split: Split) -> SampledRow {
             severity: 1.0,
         },
         key: format!("key of {id}"),
-        fields: [
-            ("text".to_owned(), format!("content of {id}").into()),
-            ("n".to_owned(), 0.1.into()),
-        ]
-        .into_iter()
-        .collect(),
+        fields: [("text".to_owned(), format!("content of {id}").into()), ("n".to_owned(), 0.1.into())]
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -33,27 +33,18 @@ impl Store {
     pub fn seal_rows(&self, rows: &[SampledRow]) -> Result<()> {
         let mut seen = HashSet::new();
         if let Some(twice) = rows.iter().find(|row| !seen.insert(&row.meta.row)) {
-            return Err(LedgerError::DuplicateRow {
-                row: twice.meta.row.clone(),
-            });
+            return Err(LedgerError::DuplicateRow { row: twice.meta.row.clone() });
         }
         self.write(|tx| {
-            let sourced = self
-                .load_entries(tx)?
-                .iter()
-                .any(|entry| matches!(entry.event, Event::RowsSourced { .. }));
-            let scored: bool = tx
-                .query_row("SELECT EXISTS(SELECT 1 FROM calls)", [], |row| row.get(0))
-                .map_err(self.failed())?;
+            let sourced = self.load_entries(tx)?.iter().any(|entry| matches!(entry.event, Event::RowsSourced { .. }));
+            let scored: bool =
+                tx.query_row("SELECT EXISTS(SELECT 1 FROM calls)", [], |row| row.get(0)).map_err(self.failed())?;
             if sourced || scored {
                 return Err(LedgerError::AlreadySealed);
             }
             tx.execute("DELETE FROM rows", []).map_err(self.failed())?;
             for row in rows {
-                let content = Content {
-                    key: row.key.clone(),
-                    fields: row.fields.clone(),
-                };
+                let content = Content { key: row.key.clone(), fields: row.fields.clone() };
                 self.put_row(tx, &row.meta, &content)?;
             }
             self.write_rows_mac(tx)
@@ -68,11 +59,7 @@ impl Store {
     pub fn open_row(&self, id: &RowId) -> Result<SampledRow> {
         self.read(|tx| {
             let (meta, content) = self.get_row(tx, id)?;
-            Ok(SampledRow {
-                meta,
-                key: content.key,
-                fields: content.fields,
-            })
+            Ok(SampledRow { meta, key: content.key, fields: content.fields })
         })
     }
 
@@ -109,39 +96,24 @@ impl Store {
     }
 
     fn put_row(&self, db: &Connection, meta: &RowMeta, content: &Content) -> Result<()> {
-        let inexact = || LedgerError::NotExact {
-            what: format!("row {}", meta.row),
-        };
+        let inexact = || LedgerError::NotExact { what: format!("row {}", meta.row) };
         let text = serde_json::to_vec(content).map_err(|_| inexact())?;
         let described = serde_json::to_string(meta).map_err(|_| inexact())?;
         if serde_json::from_str::<RowMeta>(&described).ok().as_ref() != Some(meta) {
             return Err(inexact());
         }
-        let sealed = self
-            .keys()
-            .seal(&text, &self.row_context(meta.split, &meta.row))?;
-        db.prepare_cached(
-            "INSERT OR REPLACE INTO rows(row, split, meta, sealed) VALUES (?1, ?2, ?3, ?4)",
-        )
-        .and_then(|mut insert| {
-            insert.execute(params![
-                meta.row.as_str(),
-                meta.split.as_str(),
-                described,
-                sealed
-            ])
-        })
-        .map_err(self.failed())?;
+        let sealed = self.keys().seal(&text, &self.row_context(meta.split, &meta.row))?;
+        db.prepare_cached("INSERT OR REPLACE INTO rows(row, split, meta, sealed) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut insert| insert.execute(params![meta.row.as_str(), meta.split.as_str(), described, sealed]))
+            .map_err(self.failed())?;
         Ok(())
     }
 
     fn get_row(&self, db: &Connection, id: &RowId) -> Result<(RowMeta, Content)> {
         let stored: Option<(String, Vec<u8>)> = db
-            .query_row(
-                "SELECT meta, sealed FROM rows WHERE row = ?1",
-                [id.as_str()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
+            .query_row("SELECT meta, sealed FROM rows WHERE row = ?1", [id.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()
             .map_err(self.failed())?;
         let (meta, sealed) = stored.ok_or_else(|| LedgerError::NoSuchRow { row: id.clone() })?;
@@ -150,10 +122,7 @@ impl Store {
         if &meta.row != id {
             return Err(changed());
         }
-        let text = self
-            .keys()
-            .open(&sealed, &self.row_context(meta.split, id))
-            .ok_or_else(changed)?;
+        let text = self.keys().open(&sealed, &self.row_context(meta.split, id)).ok_or_else(changed)?;
         let content = serde_json::from_slice(&text).map_err(|_| changed())?;
         Ok((meta, content))
     }
@@ -190,20 +159,14 @@ impl Store {
 
     fn rows_mac(&self, metas: &[(String, String)]) -> String {
         let mut parts: Vec<&[u8]> = vec![b"rows"];
-        parts.extend(
-            metas
-                .iter()
-                .flat_map(|(split, meta)| [split.as_bytes(), meta.as_bytes()]),
-        );
+        parts.extend(metas.iter().flat_map(|(split, meta)| [split.as_bytes(), meta.as_bytes()]));
         self.keys().mac(&parts).to_hex().to_string()
     }
 
     fn stored_metas(&self, db: &Connection) -> Result<Vec<(String, String)>> {
         db.prepare_cached("SELECT split, meta FROM rows ORDER BY row")
             .and_then(|mut query| {
-                query
-                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                    .collect::<rusqlite::Result<_>>()
+                query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()
             })
             .map_err(self.failed())
     }
@@ -216,13 +179,7 @@ mod tests {
 
     fn filled(bench: &Bench) -> Store {
         let store = bench.create();
-        store
-            .seal_rows(&[
-                row("r_1", Split::Train),
-                row("r_2", Split::Dev),
-                row("r_3", Split::Test),
-            ])
-            .unwrap();
+        store.seal_rows(&[row("r_1", Split::Train), row("r_2", Split::Dev), row("r_3", Split::Test)]).unwrap();
         store
     }
 
@@ -231,20 +188,11 @@ mod tests {
         let bench = Bench::new();
         drop(filled(&bench));
         let store = bench.open();
-        assert_eq!(
-            store.open_row(&"r_3".into()).unwrap(),
-            row("r_3", Split::Test)
-        );
+        assert_eq!(store.open_row(&"r_3".into()).unwrap(), row("r_3", Split::Test));
         let metas = store.metas().unwrap();
-        assert_eq!(
-            metas.iter().map(|m| m.row.as_str()).collect::<Vec<_>>(),
-            ["r_1", "r_2", "r_3"]
-        );
+        assert_eq!(metas.iter().map(|m| m.row.as_str()).collect::<Vec<_>>(), ["r_1", "r_2", "r_3"]);
         assert_eq!(metas[1], row("r_2", Split::Dev).meta);
-        assert!(matches!(
-            store.open_row(&"r_9".into()),
-            Err(LedgerError::NoSuchRow { .. })
-        ));
+        assert!(matches!(store.open_row(&"r_9".into()), Err(LedgerError::NoSuchRow { .. })));
     }
 
     #[test]
@@ -269,14 +217,8 @@ mod tests {
         store.demote(&["r_2".into(), "r_1".into()]).unwrap();
         store.demote(&["r_2".into()]).unwrap();
         assert_eq!(store.metas().unwrap()[1].split, Split::Train);
-        assert_eq!(
-            store.open_row(&"r_2".into()).unwrap().fields,
-            row("r_2", Split::Dev).fields
-        );
-        assert!(matches!(
-            store.demote(&["r_9".into()]),
-            Err(LedgerError::NoSuchRow { .. })
-        ));
+        assert_eq!(store.open_row(&"r_2".into()).unwrap().fields, row("r_2", Split::Dev).fields);
+        assert!(matches!(store.demote(&["r_9".into()]), Err(LedgerError::NoSuchRow { .. })));
     }
 
     #[test]
@@ -286,26 +228,18 @@ mod tests {
         store.seal_rows(&[row("r_4", Split::Dev)]).unwrap();
         assert_eq!(store.metas().unwrap().len(), 1);
         store.append(None, vec![sourced()], bench.at()).unwrap();
-        assert!(matches!(
-            store.seal_rows(&[row("r_5", Split::Dev)]),
-            Err(LedgerError::AlreadySealed)
-        ));
+        assert!(matches!(store.seal_rows(&[row("r_5", Split::Dev)]), Err(LedgerError::AlreadySealed)));
 
         let bench = Bench::new();
         let store = filled(&bench);
         store.record_call(&call(1, "r_2", 1), false).unwrap();
-        assert!(matches!(
-            store.seal_rows(&[row("r_5", Split::Dev)]),
-            Err(LedgerError::AlreadySealed)
-        ));
+        assert!(matches!(store.seal_rows(&[row("r_5", Split::Dev)]), Err(LedgerError::AlreadySealed)));
     }
 
     #[test]
     fn two_rows_of_one_id_are_refused() {
         let bench = Bench::new();
-        let refused = bench
-            .create()
-            .seal_rows(&[row("r_1", Split::Dev), row("r_1", Split::Test)]);
+        let refused = bench.create().seal_rows(&[row("r_1", Split::Dev), row("r_1", Split::Test)]);
         assert!(matches!(refused, Err(LedgerError::DuplicateRow { .. })));
     }
 
@@ -322,22 +256,13 @@ mod tests {
             let bench = Bench::new();
             drop(filled(&bench));
             bench.sql(edit);
-            assert!(
-                matches!(bench.open().metas(), Err(LedgerError::VaultChanged)),
-                "{edit}"
-            );
+            assert!(matches!(bench.open().metas(), Err(LedgerError::VaultChanged)), "{edit}");
         }
         let bench = Bench::new();
         drop(filled(&bench));
         bench.sql("UPDATE rows SET sealed = (SELECT sealed FROM rows WHERE row = 'r_2') WHERE row = 'r_3'");
-        assert!(matches!(
-            bench.open().open_row(&"r_3".into()),
-            Err(LedgerError::RowChanged { .. })
-        ));
+        assert!(matches!(bench.open().open_row(&"r_3".into()), Err(LedgerError::RowChanged { .. })));
         bench.sql("UPDATE rows SET split = 'train', meta = replace(meta, '\"test\"', '\"train\"') WHERE row = 'r_3'");
-        assert!(matches!(
-            bench.open().open_row(&"r_3".into()),
-            Err(LedgerError::RowChanged { .. })
-        ));
+        assert!(matches!(bench.open().open_row(&"r_3".into()), Err(LedgerError::RowChanged { .. })));
     }
 }
