@@ -8,9 +8,9 @@
 //! ship (or scope) an arm whose true effect is not above the margin, or whose true effect in a shipped slice is below
 //! the loss floor. `docs/calibration.md` holds the evidence.
 //!
-//! Data's way through: [`table`] → [`measure`](self) (moments per region) → [`decide`](self) (the rule proper, on scalars) →
-//! [`verdict`] (what is reported). `plan` simulates the middle two, so that its operating characteristics are those of
-//! the rule itself.
+//! Data's way through: `table` (columns), `measure` (moments per region), `decide` (the rule proper, on scalars),
+//! `report` (intervals and words). [`crate::plan`] simulates the middle two, so that its operating characteristics are
+//! those of the rule itself.
 
 mod decide;
 mod judge;
