@@ -4,7 +4,6 @@ use crate::{LedgerError, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Creates a folder and its missing parents; the folders that are created have mode 0700.
 pub(crate) fn folder(path: &Path) -> Result<()> {
@@ -35,11 +34,10 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 }
 
 /// Writes a file with mode 0600 so that a crash leaves the old content or the new, never a mixture.
-/// The folder is synced as well where `durable` is set.
+/// The folder is synced as well where `durable` is set. Callers hold a lock on what they replace.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
-    static WRITES: AtomicU64 = AtomicU64::new(0);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
+    name.push(".tmp");
     let temporary = path.with_file_name(name);
     let written = options()
         .create(true)
@@ -56,6 +54,14 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
         return Err(LedgerError::io("write", path)(error));
     }
     if durable { sync_folder(path.parent().unwrap_or(path)) } else { Ok(()) }
+}
+
+/// Writes a file with mode 0600 unless it exists.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    match options().create_new(true).open(path).and_then(|mut file| file.write_all(bytes)) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(LedgerError::io("write", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the names in a folder durable.

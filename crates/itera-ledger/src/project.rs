@@ -66,11 +66,7 @@ impl Project {
     /// The folder cannot be written to.
     pub fn prepare(&self) -> Result<()> {
         private::folder(&self.state_dir())?;
-        let ignore = self.state_dir().join(".gitignore");
-        if !ignore.exists() {
-            private::replace(&ignore, b"*\n", false)?;
-        }
-        Ok(())
+        private::write_new(&self.state_dir().join(".gitignore"), b"*\n")
     }
 
     /// The experiments of the project, by id, oldest first (ids begin with their date).
