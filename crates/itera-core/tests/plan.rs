@@ -44,11 +44,12 @@ fn a_regressed_slice_is_kept_out() {
 
 #[test]
 fn rows_for_power_agree_with_the_formula() {
-    // +10pp, prove at least 5pp, no slices: about 273 rows at a discordance of 20%.
+    // +10pp, prove at least 5pp, no slices, discordance 20%: 273 rows at 5%, about 297 at the four fifths of it that
+    // the aggregate may spend.
     let design = Design::new(100, 0.2);
     let found = sample_size(&rule(), &design, Some(0.10), 5000, simulation(1500)).unwrap();
     let rows = found.rows.unwrap();
-    assert!((230..=310).contains(&rows), "{found:?}");
+    assert!((260..=340).contains(&rows), "{found:?}");
     assert!(found.power >= 0.8);
     // A floor that cannot be proven within the limit.
     let hopeless = sample_size(&rule(), &slices(100), Some(0.055), 400, simulation(200)).unwrap();

@@ -69,11 +69,6 @@ pub(super) fn p_floor(spec: &RuleSpec, slice: &Measured) -> f64 {
     }
 }
 
-/// The share of `alpha` that the aggregate may spend: all of it when there is no slice to scope to.
-pub(super) fn ship_share(slices: usize) -> f64 {
-    if slices == 0 { 1.0 } else { SHIP_SHARE }
-}
-
 /// The rule over a family of arms. `columns[s]` is the slice column of slice `s`; `scope(arm, slices)` gathers the
 /// evidence over the rows all of whose slices are among `slices`.
 pub(super) fn decide(
@@ -82,11 +77,10 @@ pub(super) fn decide(
     arms: &[ArmEvidence],
     mut scope: impl FnMut(usize, &[usize]) -> RegionEvidence,
 ) -> Vec<ArmDecision> {
-    let share = ship_share(columns.len());
     let p_arms: Vec<f64> = arms
         .iter()
         .map(|arm| {
-            let aggregate = p_effect(spec, &arm.whole.effect) / share;
+            let aggregate = p_effect(spec, &arm.whole.effect) / SHIP_SHARE;
             let floors = arm.slices.iter().map(|slice| p_floor(spec, slice));
             let gain = arm.whole.gain.map_or(0.0, |gain| gain.p);
             floors.fold(aggregate.max(gain), f64::max).min(1.0)
@@ -111,7 +105,7 @@ pub(super) fn decide(
                     _ => (Decision::Kill { harm: true }, Clause::SevereModeShift),
                 }
             } else {
-                unproven(spec, arm, p_arm, share)
+                unproven(spec, arm, p_arm)
             };
             ArmDecision { decision, clause, p_arm, p_holm }
         })
@@ -119,7 +113,7 @@ pub(super) fn decide(
 }
 
 /// Kill or underpowered, for an arm that is neither shipped nor scoped.
-fn unproven(spec: &RuleSpec, arm: &ArmEvidence, p_arm: f64, share: f64) -> (Decision, Clause) {
+fn unproven(spec: &RuleSpec, arm: &ArmEvidence, p_arm: f64) -> (Decision, Clause) {
     let effect = &arm.whole.effect;
     if effect.p_below(spec.margin()) <= spec.alpha {
         return if effect.p_below(0.0) <= spec.alpha {
@@ -133,7 +127,7 @@ fn unproven(spec: &RuleSpec, arm: &ArmEvidence, p_arm: f64, share: f64) -> (Deci
     }
     let clause = if p_arm <= spec.alpha {
         Clause::FamilyUnproven
-    } else if p_effect(spec, effect) / share > spec.alpha {
+    } else if p_effect(spec, effect) / SHIP_SHARE > spec.alpha {
         Clause::EffectUnproven
     } else if arm.slices.iter().any(|slice| p_floor(spec, slice) > spec.alpha) {
         Clause::FloorUnproven

@@ -5,11 +5,11 @@ use itera_stats::power::{minimum_detectable_effect, rows_for_silent_floor};
 use itera_stats::{MIN_CLUSTERS, MIN_ROWS};
 
 use super::RuleError;
-use super::decide::{ArmDecision, ArmEvidence, Decision, p_floor, ship_share};
+use super::decide::{ArmDecision, ArmEvidence, Decision, p_floor};
 use super::judge::{Decider, Decisions, resource};
 use super::measure::{Measured, Region, Resource, Scratch, effect, measure, measure_severity};
 use super::sentence;
-use super::spec::{EffectEvidence, FloorEvidence, GainMetric, RuleSpec};
+use super::spec::{EffectEvidence, FloorEvidence, GainMetric, RuleSpec, SHIP_SHARE};
 use super::table::{SliceColumn, Table};
 use super::verdict::{
     ArmVerdict, Clause, Disclosure, DisclosureKind, EffectEstimate, FamilyOutcome, FamilyVerdict, Inference, ModeShift,
@@ -285,7 +285,7 @@ impl<'a> Reporter<'a> {
         let whole = &evidence.whole.effect;
         let heads_for_ship = whole.estimate >= spec.margin() && whole.estimate > spec.tested_effect();
         let mut needed = if heads_for_ship {
-            settle(whole, spec.tested_effect(), alpha * ship_share(evidence.slices.len()))
+            settle(whole, spec.tested_effect(), alpha * SHIP_SHARE)
         } else {
             settle(whole, spec.margin(), spec.alpha)
         };
@@ -390,13 +390,13 @@ impl<'a> Reporter<'a> {
         add(
             DisclosureKind::Multiplicity,
             if table.slices.is_empty() {
-                format!("Holm over {} arm(s) at {percent}% one-sided", arms.len())
+                format!("Holm over {} arm(s) at {percent}% one-sided on the aggregate's p / {}", arms.len(), SHIP_SHARE)
             } else {
                 format!(
                     "Holm over {} arm(s) at {percent}% one-sided on the largest of the aggregate's p / {} and the slices' p; \
                      scopes are tested at {percent}% / {}",
                     arms.len(),
-                    super::SHIP_SHARE,
+                    SHIP_SHARE,
                     arms.len()
                 )
             },
