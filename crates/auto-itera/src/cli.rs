@@ -36,6 +36,14 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Show a drafted frame and confirm it, as the person who owns the decision.
+    Confirm {
+        /// The experiment; the only open one where absent.
+        id: Option<String>,
+        /// The project's folder; the current one where absent.
+        #[arg(long)]
+        project: Option<PathBuf>,
+    },
     /// Recompute everything in the folder of a conclusion; exit code 1 on any difference.
     Verify {
         /// The folder, for example docs/experiments/2026-11-23-tx-classifier.
@@ -64,6 +72,7 @@ pub fn run() -> ExitCode {
     match cli.verb.unwrap_or(Verb::Serve { project: None }) {
         Verb::Serve { project } => serve(project),
         Verb::Demo { dir, json } => finish(runtime(crate::demo::run(dir, json))),
+        Verb::Confirm { id, project } => finish(runtime(crate::consent::in_terminal(id, project))),
         Verb::Verify { dir, json } => verify(&dir, json),
         Verb::Guards => print(&guards_page()),
         Verb::Tools => print(&tools_table()),

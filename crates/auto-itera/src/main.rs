@@ -3,6 +3,7 @@
 //! Without a verb it serves MCP over stdio. Every verb calls the same functions as the tools.
 
 mod cli;
+mod consent;
 mod demo;
 mod engine;
 mod envelope;

@@ -3,7 +3,8 @@
 //! Refusals are ordinary results with `isError`, whose text is the JSON of the structured content;
 //! protocol errors are for unknown tools only. A panic in a tool is caught and answered.
 
-use crate::engine::{Asked, CallContext, Engine};
+use crate::consent;
+use crate::engine::{CallContext, Engine};
 use crate::envelope::Envelope;
 use crate::tools::{TOOLS, schema, tool};
 use base64::Engine as _;
@@ -96,8 +97,15 @@ impl ServerHandler for Server {
         let Some(spec) = tool(&request.name) else {
             return Err(ErrorData::invalid_params(format!("unknown tool `{}`", request.name), None));
         };
+        let mut call = call_context(&context);
+        if spec.name == "lock_frame" {
+            match consent::ask(&self.engine, &request, &context).await {
+                consent::Step::Known(asked) => call.asked = asked,
+                consent::Step::Ask(question) => return Ok((*question).into()),
+            }
+        }
         let args = serde_json::Value::Object(request.arguments.unwrap_or_default());
-        let run = (spec.run)(self.engine.clone(), args, call_context(&context));
+        let run = (spec.run)(self.engine.clone(), args, call);
         let envelope = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(envelope) => envelope,
             Err(_) => {
@@ -142,6 +150,5 @@ fn call_context(context: &RequestContext<RoleServer>) -> CallContext {
             });
         }));
     }
-    call.asked = Asked::NotOffered;
     call
 }

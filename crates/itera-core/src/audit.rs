@@ -1,7 +1,7 @@
 //! The self-audit: what the ledger proves of every guard.
 
 use crate::chain::Entry;
-use crate::event::{ConsentChannel, Event, PassKind};
+use crate::event::{Event, PassKind};
 use crate::frame::ArmRole;
 use crate::guards::{GUARDS, Guard, GuardId};
 use crate::state::State;
@@ -101,8 +101,8 @@ fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
         }) {
             None => at(None, String::new()),
             Some((seq, consent, hash)) => {
-                let text = format!("locked under {}; confirmed {}", hash.short(), channel(consent.channel));
-                if consent.channel == ConsentChannel::Relayed {
+                let text = format!("locked under {}; confirmed {}", hash.short(), consent.channel.words());
+                if consent.channel.relayed() {
                     disclosed(Some(seq), format!("{text}: the engine has the agent's word for it"))
                 } else {
                     at(Some(seq), text)
@@ -205,7 +205,23 @@ fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
                 _ => "Holm's procedure over arms and slices",
             }.into())
         }
-        G::NoIterationAfterVerdict => at(verdict, "the verdict closed the experiment".into()),
+        G::NoIterationAfterVerdict => {
+            let seen = entries.iter().find_map(|e| match &e.event {
+                Event::RowsSourced { seen_before, .. } if !seen_before.is_empty() => Some((e.seq, seen_before)),
+                _ => None,
+            });
+            match seen {
+                Some((seq, seen)) => disclosed(Some(seq), {
+                    let parts: Vec<String> = seen
+                        .iter()
+                        .map(|s| format!("{} ({} in its opened test, {} in its train or dev)", s.experiment, s.in_opened_test, s.in_train_or_dev))
+                        .collect();
+                    let reason = waiver(id).map_or(String::new(), |r| format!("; acknowledged: {r}"));
+                    format!("test rows that earlier experiments saw: {}{reason}", parts.join(", "))
+                }),
+                None => at(verdict, "the verdict closed the experiment; no test row was seen by an earlier one".into()),
+            }
+        }
         G::LedgerIntact => at(entries.last().map(|e| e.seq), format!("chain of {} entries intact", entries.len())),
         G::RubricLocked | G::LabelNoiseAudit | G::SourceFenced | G::SmallSampleFolds | G::BlindJudge | G::CrossJudge => {
             (AuditStatus::NotEnforced, "not enforced by this version; nothing is claimed".to_owned(), None)
@@ -215,13 +231,4 @@ fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
 
 fn show(entry: Option<u64>) -> String {
     entry.map_or_else(|| "?".to_owned(), |e| e.to_string())
-}
-
-fn channel(channel: ConsentChannel) -> &'static str {
-    match channel {
-        ConsentChannel::Elicited => "by the person through the client",
-        ConsentChannel::Terminal => "by the person in a terminal",
-        ConsentChannel::Relayed => "as relayed by the agent",
-        ConsentChannel::Demo => "by the demo",
-    }
 }

@@ -21,6 +21,11 @@ pub enum Event {
         /// The draft.
         frame: Box<Frame>,
     },
+    /// The person confirmed the draft in a terminal.
+    FrameConfirmed {
+        /// Hash of the frame that was shown.
+        frame_hash: Digest,
+    },
     /// The frame was confirmed and locked.
     FrameLocked {
         /// Hash of the frame.
@@ -40,6 +45,8 @@ pub enum Event {
         summary: Box<SampleSummary>,
         /// Digest of the metadata of all rows.
         rows_digest: Digest,
+        /// Earlier experiments of the project that saw rows of this test.
+        seen_before: Vec<SeenBefore>,
     },
     /// An arm version's prepare command ran to its end.
     ArmPrepared {
@@ -151,6 +158,17 @@ pub enum Event {
     },
 }
 
+/// Rows of this test that an earlier experiment of the project saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SeenBefore {
+    /// The earlier experiment.
+    pub experiment: ExperimentId,
+    /// Rows that were in its test, and that test was opened.
+    pub in_opened_test: u64,
+    /// Rows that were in its train or dev.
+    pub in_train_or_dev: u64,
+}
+
 /// The power of a planned test, by simulation of the rule itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedDesign {
@@ -200,8 +218,28 @@ pub enum ConsentChannel {
     Terminal,
     /// The agent says that the person confirmed; disclosed.
     Relayed,
+    /// The same, after the client's own question was cancelled; disclosed.
+    RelayedAfterCancel,
     /// The demo, which has no person to ask.
     Demo,
+}
+
+impl ConsentChannel {
+    /// Whether the engine has only the agent's word for it.
+    pub fn relayed(self) -> bool {
+        matches!(self, Self::Relayed | Self::RelayedAfterCancel)
+    }
+
+    /// The channel in words, to follow "confirmed".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Elicited => "by the person through the client",
+            Self::Terminal => "by the person in a terminal",
+            Self::Relayed => "as relayed by the agent",
+            Self::RelayedAfterCancel => "as relayed by the agent, after the client's own question was cancelled",
+            Self::Demo => "by the demo",
+        }
+    }
 }
 
 /// One arm's answer to the pilot row.

@@ -57,6 +57,16 @@ impl Digest {
         Self(blake3::hash(bytes).to_hex().to_string())
     }
 
+    /// The digest of everything a reader gives.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of_reader(reader: &mut dyn std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        std::io::copy(reader, &mut hasher)?;
+        Ok(Self(hasher.finalize().to_hex().to_string()))
+    }
+
     /// The digest of a value's canonical encoding: its JSON with fields in declaration order and
     /// maps sorted by key (all maps of this crate are B-trees).
     ///

@@ -183,6 +183,8 @@ pub struct State {
     pub stage: Stage,
     /// The frame: a draft, then the locked one.
     pub frame: Option<Frame>,
+    /// Hash of the draft that the person confirmed in a terminal.
+    pub confirmed: Option<Digest>,
     /// Hash of the locked frame.
     pub frame_hash: Option<Digest>,
     /// Every arm, baseline included.
@@ -300,8 +302,10 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         Event::FrameDrafted { id, frame } => {
             state.id = Some(id.clone());
             state.frame = Some((**frame).clone());
+            state.confirmed = None;
             state.stage = Stage::Draft;
         }
+        Event::FrameConfirmed { frame_hash } => state.confirmed = Some(frame_hash.clone()),
         Event::FrameLocked {
             frame_hash,
             snapshots,

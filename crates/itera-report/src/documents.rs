@@ -28,15 +28,10 @@ pub fn frame_md(record: &Record) -> Result<String, RecordError> {
     let mut text = format!("# Frame: {}\n\n{}\n", frame.topic, frame_table(frame));
     let _ = writeln!(
         text,
-        "Locked {} under `{}` ({}).\n",
+        "Locked {} under `{}`, confirmed {}.\n",
         locked.0,
         state.frame_hash.as_ref().map_or("", |h| h.as_str()),
-        match locked.1.channel {
-            itera_core::event::ConsentChannel::Elicited => "confirmed by the person through the client",
-            itera_core::event::ConsentChannel::Terminal => "confirmed by the person in a terminal",
-            itera_core::event::ConsentChannel::Relayed => "confirmation relayed by the agent",
-            itera_core::event::ConsentChannel::Demo => "confirmed by the demo",
-        }
+        locked.1.channel.words()
     );
     text.push_str("## What ran\n\n| arm | command | snapshot | files |\n|---|---|---|---|\n");
     for arm in frame.all_arms() {

@@ -136,7 +136,7 @@ fn order(record: &Record) -> Result<String, String> {
     for entry in &record.entries {
         let step = match &entry.event {
             Event::FrameDrafted { .. } => Some(Move::Draft),
-            Event::FrameLocked { .. } => Some(Move::Lock),
+            Event::FrameConfirmed { .. } | Event::FrameLocked { .. } => Some(Move::Lock),
             Event::RowsSourced { .. } => Some(Move::Source),
             Event::ArmPrepared { .. } | Event::ArmRepaired { .. } | Event::PilotRun { .. } => Some(Move::Pilot),
             Event::PassStarted { pass } => Some(if pass.kind == PassKind::Dev { Move::Score } else { Move::OpenTest }),

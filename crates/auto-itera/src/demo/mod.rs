@@ -27,17 +27,19 @@ const FOLDER: &str = "auto-itera-demo";
 pub async fn run(dir: Option<PathBuf>, json: bool) -> anyhow::Result<bool> {
     let root = dir.unwrap_or_else(|| PathBuf::from("."));
     std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
-    write_inputs(&root).with_context(|| format!("cannot write the demo's files under {}", root.display()))?;
+    // A second run gets fresh rows, as the next question should.
+    let period = itera_ledger::Project::open(&root).and_then(|p| p.experiments()).map_or(0, |e| e.len() as u64);
+    write_inputs(&root, period).with_context(|| format!("cannot write the demo's files under {}", root.display()))?;
     let mut agent = Agent { engine: Arc::new(Engine::new(&root)), id: None, json };
     let concluded = agent.play().await;
     agent.engine.shut_down().await;
     concluded
 }
 
-fn write_inputs(root: &Path) -> anyhow::Result<()> {
+fn write_inputs(root: &Path, period: u64) -> anyhow::Result<()> {
     let folder = root.join(FOLDER);
     std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("transactions.csv"), world::transactions_csv())?;
+    std::fs::write(folder.join("transactions.csv"), world::transactions_csv(period))?;
     std::fs::write(folder.join("rules-v1.json"), rules("v1: description only", false, false, false))?;
     std::fs::write(folder.join("rules-v2.json"), rules("v2: description, then counterparty", true, false, false))?;
     std::fs::write(folder.join("rules-v3.json"), rules("v3: leading account number, then description", false, true, false))?;
@@ -289,7 +291,7 @@ mod tests {
     #[test]
     fn the_embedded_truth_is_what_the_demo_says() {
         // v2 helps both segments; v3 ties overall and loses where numbers are not accounts.
-        let csv = world::transactions_csv();
+        let csv = world::transactions_csv(0);
         let mut totals = std::collections::BTreeMap::<(&str, String), (f64, f64)>::new();
         let arms = [("v1", false, false, false), ("v2", true, false, false), ("v3", false, true, false)];
         for line in csv.lines().skip(1) {

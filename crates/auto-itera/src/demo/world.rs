@@ -38,10 +38,10 @@ fn pick<'a, T>(rng: &mut ChaCha8Rng, items: &'a [T]) -> &'a T {
     &items[rng.random_range(0..items.len())]
 }
 
-/// The log as CSV with a header: id, tenant, segment, description, counterparty, amount_text,
-/// amount, code, sign.
-pub fn transactions_csv() -> String {
-    let mut rng = ChaCha8Rng::seed_from_u64(20_261_123);
+/// One period's log as CSV with a header: id, tenant, segment, description, counterparty,
+/// amount_text, amount, code, sign. Every period has other rows of the same world.
+pub fn transactions_csv(period: u64) -> String {
+    let mut rng = ChaCha8Rng::seed_from_u64(20_261_123 + period);
     let mut out = String::from("id,tenant,segment,description,counterparty,amount_text,amount,code,sign\n");
     for id in 0..ROWS {
         let enterprise = rng.random_bool(0.55);

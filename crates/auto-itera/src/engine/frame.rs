@@ -4,6 +4,7 @@ use super::{Answer, Asked, CallContext, Engine, Experiment, rejected, settle};
 use crate::envelope::Envelope;
 use crate::requests as ask;
 use itera_core::command::draft::{Draft, ReferenceFound};
+use itera_core::command::confirm::Confirm;
 use itera_core::command::lock::Lock;
 use itera_core::command::{Command, Move, abandon::Abandon, decide};
 use itera_core::event::{Consent, ConsentChannel};
@@ -115,11 +116,13 @@ impl Engine {
     fn lock(&self, input: ask::LockFrame, ctx: CallContext) -> Answer {
         let mut experiment = self.load(input.experiment_id.as_ref())?;
         experiment.permit(Move::Lock)?;
-        let consent = match ctx.asked {
-            Asked::Confirmed(channel) => Consent { channel, statement: input.confirmation.unwrap_or_default() },
-            Asked::NotOffered => {
-                Consent { channel: ConsentChannel::Relayed, statement: input.confirmation.unwrap_or_default() }
-            }
+        let statement = input.confirmation.unwrap_or_default();
+        let confirmed_in_terminal = experiment.state.confirmed.as_ref().is_some_and(|h| h.0 == input.frame_hash);
+        let channel = match ctx.asked {
+            Asked::Confirmed(channel) => channel,
+            Asked::NotOffered | Asked::Cancelled if confirmed_in_terminal => ConsentChannel::Terminal,
+            Asked::NotOffered => ConsentChannel::Relayed,
+            Asked::Cancelled => ConsentChannel::RelayedAfterCancel,
             Asked::Declined => {
                 return Err(experiment.problem(
                     "confirmation",
@@ -128,6 +131,7 @@ impl Engine {
                 ));
             }
         };
+        let consent = Consent { channel, statement };
         let Some(frame) = experiment.state.frame.clone() else {
             return Err(experiment.problem("frame", "there is no draft", "Write one with `frame`."));
         };
@@ -166,6 +170,10 @@ impl Engine {
             references: self.references(&frame),
             snapshots: snapshots.iter().map(|(id, (s, _))| (id.clone(), s.clone())).collect::<BTreeMap<ArmId, Snapshot>>(),
             diffs: diffs.clone(),
+            source_digest: itera_data::locate(&self.root, &frame.source.path)
+                .ok()
+                .and_then(|path| std::fs::File::open(path).ok())
+                .and_then(|mut file| Digest::of_reader(&mut file).ok()),
             design: design.as_ref().map(|d| d.recorded.clone()),
         };
         let events = decide(&experiment.state, Command::Lock(command)).map_err(|r| experiment.reject(r))?;
@@ -184,11 +192,37 @@ impl Engine {
             answer.data["operating_characteristics"] = design.table;
         }
         if matches!(experiment.entries.last().map(|e| &e.event),
-            Some(itera_core::event::Event::FrameLocked { consent, .. }) if consent.channel == ConsentChannel::Relayed)
+            Some(itera_core::event::Event::FrameLocked { consent, .. }) if consent.channel.relayed())
         {
             answer = answer.notice("The confirmation was relayed by the agent; the conclusion will say so.");
         }
         Ok(answer)
+    }
+
+    /// What a person is shown before the lock: the draft's table and every command, with its hash.
+    pub fn to_confirm(&self, id: Option<&ExperimentId>) -> Result<ToConfirm, Box<Envelope>> {
+        let experiment = self.load(id)?;
+        experiment.permit(Move::Lock)?;
+        let Some(frame) = &experiment.state.frame else {
+            return Err(experiment.problem("frame", "there is no draft", "Write one with `frame`."));
+        };
+        let mut text = format!("{}\n\nThese commands will run on this machine:\n", itera_report::words::frame_table(frame));
+        for arm in frame.all_arms() {
+            text.push_str(&format!("- {}: {}\n", arm.id, arm.command.join(" ")));
+            if !arm.prepare.is_empty() {
+                text.push_str(&format!("  once, on the train rows: {}\n", arm.prepare.join(" ")));
+            }
+        }
+        Ok(ToConfirm { id: experiment.id.clone(), frame_hash: frame.hash(), text })
+    }
+
+    /// Records that the person confirmed the draft in a terminal.
+    pub async fn confirm(&self, id: &ExperimentId, frame_hash: Digest) -> Envelope {
+        let _turn = self.turn.lock().await;
+        settle(self.load(Some(id)).and_then(|mut experiment| {
+            experiment.commit(Command::Confirm(Confirm { frame_hash }))?;
+            Ok(experiment.answer(json!({ "confirmed": true })))
+        }))
     }
 
     /// `abandon`.
@@ -203,6 +237,16 @@ impl Engine {
         self.stop_job(&experiment.id).await;
         Ok(experiment.answer(json!({ "abandoned": true })))
     }
+}
+
+/// A draft as a person is shown it.
+pub struct ToConfirm {
+    /// The experiment.
+    pub id: ExperimentId,
+    /// Hash of the draft.
+    pub frame_hash: Digest,
+    /// Table and commands.
+    pub text: String,
 }
 
 /// A path of the project, resolved; nothing where it leads outside.

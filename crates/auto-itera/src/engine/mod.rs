@@ -18,7 +18,7 @@ use itera_core::chain::Entry;
 use itera_core::command::{Command, decide};
 use itera_core::event::ConsentChannel;
 use itera_core::guards::{GuardId, Problem, Refusal, Rejection};
-use itera_core::ids::{ExperimentId, RowId};
+use itera_core::ids::{ExperimentId, RowId, Split};
 use itera_core::scores::RowMeta;
 use itera_core::state::{Stage, State, evolve};
 use itera_ledger::{LedgerError, Project, Store};
@@ -45,6 +45,8 @@ pub enum Asked {
     NotOffered,
     /// The person answered through this channel.
     Confirmed(ConsentChannel),
+    /// The client cancelled the question, by itself or for the person.
+    Cancelled,
     /// The person declined.
     Declined,
 }
@@ -210,14 +212,23 @@ impl Experiment {
         Envelope::at(&self.id, self.state.stage, data)
     }
 
-    /// Metadata of all rows by id.
+    /// Metadata of all rows by id, with the split each was drawn into.
     pub fn metas(&self) -> Result<BTreeMap<RowId, RowMeta>, Box<Envelope>> {
         let metas = self.store.metas().map_err(|e| self.fail(&e))?;
-        Ok(metas.into_iter().map(|m| (m.row.clone(), m)).collect())
+        Ok(metas
+            .into_iter()
+            .map(|mut m| {
+                // The split a row was drawn into; `State::split_now` says where it belongs since.
+                if self.state.demoted.contains(&m.row) {
+                    m.split = Split::Dev;
+                }
+                (m.row.clone(), m)
+            })
+            .collect())
     }
 
     /// Ids of the rows of a split now, sorted.
-    pub fn rows_of(&self, split: itera_core::ids::Split) -> Result<Vec<RowId>, Box<Envelope>> {
+    pub fn rows_of(&self, split: Split) -> Result<Vec<RowId>, Box<Envelope>> {
         Ok(self
             .metas()?
             .into_values()

@@ -5,11 +5,13 @@ use super::{Answer, CallContext, Engine, Experiment, settle};
 use crate::envelope::Envelope;
 use crate::requests as ask;
 use itera_core::command::{Command, Move, decide, read_rows, source};
-use itera_core::ids::{RowId, Split};
+use itera_core::event::SeenBefore;
+use itera_core::ids::{Digest, RowId, Split};
 use itera_arms::score::CompiledScorer;
 use itera_core::sample::SampledRow;
 use itera_core::scores::rows_digest;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Characters of one cell that an answer shows.
@@ -60,7 +62,11 @@ impl Engine {
             ));
         }
         let metas: Vec<_> = sample.rows.iter().map(|r| r.meta.clone()).collect();
-        let command = source::Source { summary: sample.summary.clone(), rows_digest: rows_digest(&metas) };
+        let command = source::Source {
+            summary: sample.summary.clone(),
+            rows_digest: rows_digest(&metas),
+            seen_before: self.seen_before(&experiment, &sample.rows)?,
+        };
         let events = decide(&experiment.state, Command::Source(command)).map_err(|r| experiment.reject(r))?;
         experiment.store.seal_rows(&sample.rows).map_err(|e| experiment.fail(&e))?;
         experiment.append(events)?;
@@ -81,6 +87,40 @@ impl Engine {
             .notices((s.conflicting_labels > 0).then(|| {
                 format!("{} group(s) of equal inputs carry different labels: look at them among the train rows before believing a score.", s.conflicting_labels)
             })))
+    }
+
+    /// Rows of a new test that other experiments of the project have seen, told by their content.
+    fn seen_before(&self, experiment: &Experiment, rows: &[SampledRow]) -> Result<Vec<SeenBefore>, Box<Envelope>> {
+        let content = |fields: &Map<String, Value>| Digest::of_json(fields);
+        let fresh: BTreeSet<Digest> =
+            rows.iter().filter(|r| r.meta.split == Split::Test).map(|r| content(&r.fields)).collect();
+        let project = self.project()?;
+        let mut seen = Vec::new();
+        for id in project.experiments().map_err(|e| experiment.fail(&e))? {
+            // Another experiment that cannot be read must not stop this one.
+            let Ok(other) = self.load(Some(&id)) else { continue };
+            if id == experiment.id || other.state.sample.is_none() {
+                continue;
+            }
+            let opened = other.state.test_pass().is_some();
+            let mut found = SeenBefore { experiment: id, in_opened_test: 0, in_train_or_dev: 0 };
+            for meta in other.metas()?.into_values() {
+                if meta.split == Split::Test && !opened {
+                    continue;
+                }
+                let row = other.store.open_row(&meta.row).map_err(|e| experiment.fail(&e))?;
+                if fresh.contains(&content(&row.fields)) {
+                    match meta.split {
+                        Split::Test => found.in_opened_test += 1,
+                        Split::Train | Split::Dev => found.in_train_or_dev += 1,
+                    }
+                }
+            }
+            if found.in_opened_test + found.in_train_or_dev > 0 {
+                seen.push(found);
+            }
+        }
+        Ok(seen)
     }
 
     /// `read_rows`.
@@ -106,6 +146,9 @@ impl Engine {
             let asked: Vec<_> = input.rows.iter().map(|r| (r.clone(), metas.get(r).map(|m| m.split))).collect();
             let before = experiment.state.demoted.len();
             experiment.commit(Command::ReadRows(read_rows::ReadRows { rows: asked }))?;
+            // The vault follows the ledger; repeating it is harmless, so a crash in between is too.
+            let demoted: Vec<RowId> = experiment.state.demoted.iter().cloned().collect();
+            experiment.store.demote(&demoted).map_err(|e| experiment.fail(&e))?;
             let moved = experiment.state.demoted.len() - before;
             if moved > 0 {
                 notices.push(format!("{moved} dev row(s) were revealed and belong to train from now on (peek-demotes)."));

@@ -2,7 +2,7 @@
 
 use super::draft::{ReferenceFound, check};
 use super::{Move, permit};
-use crate::event::{Consent, ConsentChannel, Event, PlannedDesign};
+use crate::event::{Consent, Event, PlannedDesign};
 use crate::guards::{GuardId, Rejection};
 use crate::ids::{ArmId, Digest};
 use crate::snapshot::{Snapshot, SnapshotDiff};
@@ -22,6 +22,8 @@ pub struct Lock {
     pub snapshots: BTreeMap<ArmId, Snapshot>,
     /// How each arm differs from the baseline.
     pub diffs: BTreeMap<ArmId, SnapshotDiff>,
+    /// Digest of the source file, where it could be read.
+    pub source_digest: Option<Digest>,
     /// What the planned test could see, where the rows could be counted.
     pub design: Option<PlannedDesign>,
 }
@@ -45,7 +47,7 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
             ),
         );
     }
-    if command.consent.channel == ConsentChannel::Relayed
+    if command.consent.channel.relayed()
         && command.consent.statement.trim().is_empty()
     {
         rejection.problem(
@@ -63,6 +65,17 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
             );
             continue;
         };
+        let source = command.source_digest.as_ref();
+        if snapshot.files.iter().any(|f| f.path == frame.source.path || Some(&f.digest) == source) {
+            rejection.refuse(
+                GuardId::SealedTest,
+                format!("locking arm `{}`", spec.id),
+                "the source of the rows is among its files, so it could look up the answers",
+            );
+            if let Some(last) = rejection.guards.last_mut() {
+                last.remedy = "Remove it from `files`; an arm may be fitted on the train rows alone, by its `prepare` command.".into();
+            }
+        }
         let twin = frame
             .all_arms()
             .take_while(|other| other.id != spec.id)
@@ -154,6 +167,13 @@ mod tests {
         command.consent.statement = " ".into();
         let rejection = Bench::default().given(draft()).when(Command::Lock(command)).unwrap_err();
         assert_eq!(rejection.problems[0].at, "confirmation");
+    }
+
+    #[test]
+    fn an_arm_that_carries_the_source_is_refused() {
+        let mut command = lock();
+        command.source_digest = Some(Digest::of(b"next"));
+        assert_eq!(Bench::default().given(draft()).refused(Command::Lock(command)), [G::SealedTest]);
     }
 
     #[test]

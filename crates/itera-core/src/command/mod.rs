@@ -5,6 +5,7 @@
 //! [`order`].
 
 pub mod abandon;
+pub mod confirm;
 pub mod draft;
 pub mod gate;
 pub mod lock;
@@ -32,6 +33,8 @@ pub use order::{Move, permit};
 pub enum Command {
     /// Write or replace the draft of the frame.
     Draft(draft::Draft),
+    /// Record that the person confirmed the draft in a terminal.
+    Confirm(confirm::Confirm),
     /// Confirm and lock the frame.
     Lock(lock::Lock),
     /// Record the sample that was drawn.
@@ -74,6 +77,7 @@ pub enum Command {
 pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> {
     match command {
         Command::Draft(c) => draft::decide(state, c),
+        Command::Confirm(c) => confirm::decide(state, c),
         Command::Lock(c) => lock::decide(state, c),
         Command::Source(c) => source::decide(state, c),
         Command::Prepared(c) => pilot::decide_prepared(state, c),

@@ -96,6 +96,10 @@ pub(super) fn decide(state: &State, command: Propose) -> Result<Vec<Event>, Reje
             format!("the change is stated in {} characters; at least {STATEMENT} are needed to say what the one change is", command.change.trim().chars().count()),
         );
     }
+    let source = state.sample.as_ref().map(|s| &s.source_digest);
+    if command.snapshot.files.iter().any(|f| f.path == frame.source.path || Some(&f.digest) == source) {
+        rejection.refuse(GuardId::SealedTest, &attempted, "the source of the rows is among the arm's files, so it could look up the answers");
+    }
     let Some(base) = builds_on(state, &command.arm) else {
         return rejection.or(Vec::new());
     };

@@ -1,7 +1,7 @@
 //! `source_rows`: rows sampled, grouped, stratified, split and sealed.
 
 use super::{Move, permit};
-use crate::event::Event;
+use crate::event::{Event, SeenBefore};
 use crate::guards::{GuardId, Rejection};
 use crate::ids::Digest;
 use crate::sample::SampleSummary;
@@ -21,6 +21,8 @@ pub struct Source {
     pub summary: SampleSummary,
     /// Digest of the metadata of all rows.
     pub rows_digest: Digest,
+    /// Earlier experiments of the project that saw rows of this test.
+    pub seen_before: Vec<SeenBefore>,
 }
 
 pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejection> {
@@ -100,9 +102,26 @@ pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejec
             );
         }
     }
+    let opened: Vec<&SeenBefore> = command.seen_before.iter().filter(|s| s.in_opened_test > 0).collect();
+    if !opened.is_empty() && !waived(GuardId::NoIterationAfterVerdict) {
+        for seen in opened {
+            rejection.refuse(
+                GuardId::NoIterationAfterVerdict,
+                attempted,
+                format!(
+                    "{} of {} test rows were in the test of `{}`, which was opened: its scores are known",
+                    seen.in_opened_test, s.splits.test, seen.experiment
+                ),
+            );
+        }
+        if let Some(last) = rejection.guards.last_mut() {
+            last.remedy = "Abandon and frame anew on rows logged since; or, knowing that the verdict is weaker for it, give a reason under `acknowledged[\"no-iteration-after-verdict\"]`, which is printed.".into();
+        }
+    }
     rejection.or(vec![Event::RowsSourced {
         summary: Box::new(command.summary),
         rows_digest: command.rows_digest,
+        seen_before: command.seen_before,
     }])
 }
 
@@ -110,6 +129,7 @@ pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejec
 mod tests {
     use crate::command::testkit::{Bench, rows, source, summary};
     use crate::command::{Command, source::Source};
+    use crate::event::SeenBefore;
     use crate::guards::GuardId as G;
     use crate::sample::SampleSummary;
     use crate::scores::rows_digest;
@@ -117,7 +137,7 @@ mod tests {
     fn source_of(change: impl Fn(&mut SampleSummary)) -> Command {
         let mut summary = summary();
         change(&mut summary);
-        Command::Source(Source { summary, rows_digest: rows_digest(&rows()) })
+        Command::Source(Source { summary, rows_digest: rows_digest(&rows()), seen_before: Vec::new() })
     }
 
     #[test]
@@ -135,6 +155,19 @@ mod tests {
         let rejection = Bench::framed().when(source_of(|s| s.distribution[1].splits.test = 5)).unwrap_err();
         assert_eq!(rejection.guards[0].guard, G::StratifiedSplit);
         assert!(rejection.guards[0].why.contains("`small` has 5 row(s) in test"));
+    }
+
+    #[test]
+    fn rows_of_an_opened_test_are_refused_and_other_seen_rows_are_kept_on_record() {
+        let seen = |opened: u64| {
+            Command::Source(Source {
+                summary: summary(),
+                rows_digest: rows_digest(&rows()),
+                seen_before: vec![SeenBefore { experiment: "2025-01-01-old".into(), in_opened_test: opened, in_train_or_dev: 9 }],
+            })
+        };
+        assert_eq!(Bench::framed().refused(seen(4)), [G::NoIterationAfterVerdict]);
+        assert!(Bench::framed().when(seen(0)).is_ok());
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub fn lock() -> Lock {
         references: references(),
         snapshots: ["base", "next"].map(|a| (ArmId::from(a), snapshot(&frame, a, a))).into(),
         diffs: BTreeMap::from([(ArmId::from("next"), diff())]),
+        source_digest: None,
         design: None,
     }
 }
@@ -137,7 +138,7 @@ pub fn summary() -> SampleSummary {
 }
 
 pub fn source() -> Command {
-    Command::Source(Source { summary: summary(), rows_digest: rows_digest(&rows()) })
+    Command::Source(Source { summary: summary(), rows_digest: rows_digest(&rows()), seen_before: Vec::new() })
 }
 
 pub fn pilot(arms: &[&str]) -> Command {
