@@ -186,7 +186,8 @@ fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
                 G::GateBetweenSprints => format!("{} gate(s) judged every change", state.gates.len()),
                 _ => {
                     let dropped = state.gates.iter().flat_map(|g| &g.findings).filter(|f| !f.kept).count();
-                    format!("{dropped} change(s) were not kept; none that was kept quotes a dev row")
+                    let folded = state.gates.iter().flat_map(|g| &g.findings).filter(|f| f.fold.is_some()).count();
+                    format!("{dropped} change(s) were not kept; none that was kept quotes a dev row; {folded} were held against the hidden fold of dev")
                 }
             }),
             _ => at(None, String::new()),

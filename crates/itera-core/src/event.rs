@@ -385,8 +385,46 @@ pub struct GateFinding {
     pub reason: String,
     /// Pieces of text that the change quotes from dev rows and that no train row has: how many.
     pub quoted_dev_rows: u64,
+    /// The gain on visible and hidden dev rows, where dev is large enough for a hidden fold.
+    pub fold: Option<FoldEvidence>,
     /// Whether the change is kept.
     pub kept: bool,
+}
+
+/// A change's gain on the dev rows that were shown and on those that were not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FoldEvidence {
+    /// Mean paired gain on visible rows (fraction).
+    pub visible_gain: f64,
+    /// Visible rows.
+    pub visible_rows: u64,
+    /// Mean paired gain on hidden rows (fraction).
+    pub hidden_gain: f64,
+    /// Hidden rows.
+    pub hidden_rows: u64,
+    /// Welch statistic of their difference, at most 1,000.
+    pub statistic: f64,
+    /// The statistic is above 2.33: the gain vanishes where nobody looked.
+    pub flagged: bool,
+    /// The statistic is above 1.645.
+    pub warning: bool,
+}
+
+impl FoldEvidence {
+    /// The evidence from paired differences; nothing where either part has fewer than two rows.
+    pub fn new(visible: &[f64], hidden: &[f64]) -> Option<Self> {
+        use itera_stats::gate::{GateSignal, hidden_fold};
+        let found = hidden_fold(visible, hidden).ok()?;
+        Some(Self {
+            visible_gain: found.visible_gain,
+            visible_rows: visible.len() as u64,
+            hidden_gain: found.hidden_gain,
+            hidden_rows: hidden.len() as u64,
+            statistic: found.statistic.min(1_000.0),
+            flagged: found.signal == GateSignal::Flagged,
+            warning: found.signal != GateSignal::Clear,
+        })
+    }
 }
 
 /// What follows from a gate.

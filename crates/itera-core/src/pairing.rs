@@ -68,6 +68,33 @@ pub fn table(
     builder.build()
 }
 
+/// The part of dev that nobody sees until the gate reads it: a seeded 30% of the rows, where dev
+/// was drawn with at least 200. Rows that were revealed have left dev and so the fold.
+#[derive(Debug, Clone, Copy)]
+pub struct HiddenFold(Option<u64>);
+
+impl HiddenFold {
+    /// The fold of an experiment.
+    pub fn of(frame: &Frame, sample: &SampleSummary) -> Self {
+        Self((sample.splits.dev >= itera_stats::gate::HIDDEN_FOLD_FROM as u64).then(|| frame.seed()))
+    }
+
+    /// No fold at all.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Whether a dev row belongs to it.
+    pub fn holds(&self, row: &RowId) -> bool {
+        self.0.is_some_and(|seed| {
+            let hash = blake3::hash(format!("hidden fold/{seed}/{row}").as_bytes());
+            let b = hash.as_bytes();
+            let share = f64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])) / f64::from(u32::MAX);
+            share < itera_stats::gate::HIDDEN_SHARE
+        })
+    }
+}
+
 /// Mean score over trials per row of one arm version.
 pub fn row_means<'a>(
     records: impl IntoIterator<Item = &'a ScoreRecord>,

@@ -2,7 +2,7 @@
 
 use super::order::SPRINT_LIMIT;
 use super::{Move, permit};
-use crate::event::{ChangeClass, Event, GateDecision, GateFinding, GateRecord, Outcome};
+use crate::event::{ChangeClass, Event, FoldEvidence, GateDecision, GateFinding, GateRecord, Outcome};
 use crate::guards::{GuardId, Problem, Rejection};
 use crate::ids::{ArmId, Version};
 use crate::state::State;
@@ -35,6 +35,8 @@ pub struct Gate {
     pub reason: String,
     /// Dev rows whose text a change quotes while no train row has it, by arm and version.
     pub quoted_dev_rows: BTreeMap<(ArmId, Version), u64>,
+    /// Gain of each change on visible and hidden dev rows.
+    pub folds: BTreeMap<(ArmId, Version), FoldEvidence>,
 }
 
 pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejection> {
@@ -82,12 +84,28 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
                 format!("its diff quotes text of {quoted} dev row(s) that no train row has"),
             );
         }
+        let fold = command.folds.get(&(change.arm.clone(), change.version)).copied();
+        if let Some(f) = fold.filter(|f| f.flagged && change.class == ChangeClass::Mechanism) {
+            rejection.refuse(
+                GuardId::NoHardcodes,
+                format!("calling version {} of `{}` a mechanism", change.version, change.arm),
+                format!(
+                    "its gain is {:+.1} pp on the {} dev rows that were shown and {:+.1} pp on the {} that were not (T = {:.1}, flagged above 2.33)",
+                    f.visible_gain * 100.0,
+                    f.visible_rows,
+                    f.hidden_gain * 100.0,
+                    f.hidden_rows,
+                    f.statistic
+                ),
+            );
+        }
         findings.push(GateFinding {
             arm: change.arm.clone(),
             version: change.version,
             class: change.class,
             reason: change.reason.clone(),
             quoted_dev_rows: quoted,
+            fold,
             kept: change.class == ChangeClass::Mechanism,
         });
     }
@@ -163,7 +181,7 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
 mod tests {
     use crate::command::Command;
     use crate::command::testkit::{Bench, gate};
-    use crate::event::{ChangeClass, GateDecision};
+    use crate::event::{ChangeClass, FoldEvidence, GateDecision};
     use crate::guards::GuardId as G;
     use crate::ids::ArmId;
 
@@ -198,6 +216,21 @@ mod tests {
         let mut command = gate(&bench.state, ChangeClass::Mechanism);
         command.quoted_dev_rows.insert((ArmId::from("next"), 2), 3);
         assert_eq!(bench.refused(Command::Gate(command)), [G::NoHardcodes]);
+    }
+
+    #[test]
+    fn a_gain_that_vanishes_on_hidden_rows_is_no_mechanism() {
+        let bench = Bench::scored().iterated("2");
+        let memorised: Vec<f64> = (0..140).map(|i| f64::from(u8::from(i % 3 == 0))).collect();
+        let honest: Vec<f64> = (0..60).map(|i| f64::from(u8::from(i % 3 == 0))).collect();
+        let judged = |hidden: &[f64]| {
+            let mut command = gate(&bench.state, ChangeClass::Mechanism);
+            let fold = FoldEvidence::new(&memorised, hidden).unwrap();
+            command.folds.insert((ArmId::from("next"), 2), fold);
+            Command::Gate(command)
+        };
+        assert_eq!(bench.refused(judged(&[0.0; 60])), [G::NoHardcodes]);
+        assert!(bench.when(judged(&honest)).is_ok());
     }
 
     #[test]

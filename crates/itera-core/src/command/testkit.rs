@@ -229,6 +229,7 @@ pub fn gate(state: &State, class: ChangeClass) -> Gate {
         signal_left: true,
         reason: "Sign errors are left in one segment.".into(),
         quoted_dev_rows: BTreeMap::new(),
+        folds: BTreeMap::new(),
     }
 }
 
