@@ -36,6 +36,19 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Simulate the rule before anything runs: chances of every verdict, and rows for the power.
+    Plan(crate::plan_cmd::PlanArgs),
+    /// Judge scores that exist already by a rule; disclosed as unsealed.
+    Analyze {
+        /// CSV with the columns row_id, arm, trial, score and optional slices, cluster, stratum, severity, failure_modes, cost_usd, latency_ms, experiment.
+        scores: PathBuf,
+        /// JSON with baseline, arms, slices and ship_rule.
+        #[arg(long)]
+        frame: PathBuf,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a drafted frame and confirm it, as the person who owns the decision.
     Confirm {
         /// The experiment; the only open one where absent.
@@ -51,6 +64,11 @@ enum Verb {
         /// Print the checks as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Answer a hook of an editor: its JSON on stdin, the answer on stdout.
+    Hook {
+        /// Which hook.
+        event: crate::hook::HookEvent,
     },
     /// Print the guards as a Markdown page.
     Guards,
@@ -72,8 +90,11 @@ pub fn run() -> ExitCode {
     match cli.verb.unwrap_or(Verb::Serve { project: None }) {
         Verb::Serve { project } => serve(project),
         Verb::Demo { dir, json } => finish(runtime(crate::demo::run(dir, json))),
+        Verb::Plan(args) => answered(|out| crate::plan_cmd::run(&args, out)),
+        Verb::Analyze { scores, frame, json } => answered(|out| crate::analyze::run(&scores, &frame, json, out)),
         Verb::Confirm { id, project } => finish(runtime(crate::consent::in_terminal(id, project))),
         Verb::Verify { dir, json } => verify(&dir, json),
+        Verb::Hook { event } => finish(crate::hook::run(event)),
         Verb::Guards => print(&guards_page()),
         Verb::Tools => print(&tools_table()),
         Verb::Schema => {
@@ -109,6 +130,14 @@ fn finish(result: anyhow::Result<bool>) -> ExitCode {
             let _ = writeln!(std::io::stderr(), "auto-itera: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+fn answered(work: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> ExitCode {
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    match work(&mut out).and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {
+        Ok(code) => code,
+        Err(error) => finish(Err(error)),
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! Without a verb it serves MCP over stdio. Every verb calls the same functions as the tools.
 
+mod analyze;
 mod cli;
 mod consent;
 mod demo;
 mod engine;
 mod envelope;
+mod hook;
+mod plan_cmd;
 mod plan_tool;
 mod requests;
 mod server;

@@ -9,7 +9,8 @@ use itera_core::command::lock_arms::LockArms;
 use itera_core::command::propose::{Propose, builds_on};
 use itera_core::command::{Command, Move, decide, gate};
 use itera_core::ids::{ArmId, RowId, Split, Version};
-use itera_core::pairing::{differences, row_means};
+use itera_core::event::FoldEvidence;
+use itera_core::pairing::{HiddenFold, differences, row_means};
 use itera_core::quotes::{Scan, added_lines};
 use itera_core::rule::EffectEstimate;
 use itera_core::scores::{RowMeta, ScoreRecord};
@@ -28,6 +29,26 @@ impl Experiment {
         let scored: std::collections::BTreeSet<&RowId> = scores.iter().map(|r| &r.row).collect();
         let rows = metas.into_iter().filter(|(row, _)| scored.contains(row)).collect();
         Ok(Record { entries: self.entries.clone(), rows, scores })
+    }
+
+    /// The part of dev that is hidden until the gate.
+    pub(super) fn hidden_fold(&self) -> HiddenFold {
+        match (&self.state.frame, &self.state.sample) {
+            (Some(frame), Some(sample)) => HiddenFold::of(frame, sample),
+            _ => HiddenFold::none(),
+        }
+    }
+
+    /// Paired gain of a version over another on every dev row that both were scored on.
+    pub(super) fn gains(&self, arm: &ArmId, version: Version, over: Version) -> Result<BTreeMap<RowId, f64>, Box<Envelope>> {
+        let means = |version: Version| -> Result<BTreeMap<RowId, f64>, Box<Envelope>> {
+            let Some(pass) = self.state.dev_pass_of(arm, version) else { return Ok(BTreeMap::new()) };
+            let scores = self.store.scores(pass.plan.pass).map_err(|e| self.fail(&e))?;
+            let mut means = row_means(&scores, arm, version);
+            means.retain(|row, _| pass.plan.rows.contains(row) && !self.state.demoted.contains(row));
+            Ok(means)
+        };
+        Ok(differences(&means(over)?, &means(version)?))
     }
 
     fn fields_of(&self, split: Split) -> Result<Vec<Map<String, Value>>, Box<Envelope>> {
@@ -66,14 +87,15 @@ impl Engine {
                 Some((a.id.clone(), v))
             })
             .collect();
-        let estimates = itera_report::figures::dev_estimates(&record, &versions)
+        let estimates = itera_report::figures::dev_estimates(&record, &versions, true)
             .map_err(|e| experiment.problem("scores", e, "See the message."))?;
+        let fold = experiment.hidden_fold();
         let scores_of = |arm: &ArmId, version: Version| -> Vec<ScoreRecord> {
             let Some(pass) = experiment.state.dev_pass_of(arm, version) else { return Vec::new() };
             record
                 .scores
                 .iter()
-                .filter(|r| r.pass == pass.plan.pass && &r.arm == arm && r.version == version && pass.plan.rows.contains(&r.row) && !experiment.state.demoted.contains(&r.row))
+                .filter(|r| r.pass == pass.plan.pass && &r.arm == arm && r.version == version && pass.plan.rows.contains(&r.row) && !experiment.state.demoted.contains(&r.row) && !fold.holds(&r.row))
                 .cloned()
                 .collect()
         };
@@ -201,11 +223,22 @@ impl Engine {
             let scan = Scan::new(&added_lines(&p.diff.text));
             quoted.insert((p.arm.clone(), p.version), scan.quoted(&train, &dev));
         }
+        let mut folds = BTreeMap::new();
+        let fold = experiment.hidden_fold();
+        for p in &experiment.state.sprint {
+            let gains = experiment.gains(&p.arm, p.version, p.builds_on)?;
+            let (hidden, visible): (Vec<_>, Vec<_>) = gains.into_iter().partition(|(row, _)| fold.holds(row));
+            let only = |rows: Vec<(RowId, f64)>| rows.into_iter().map(|(_, d)| d).collect::<Vec<f64>>();
+            if let Some(found) = FoldEvidence::new(&only(visible), &only(hidden)) {
+                folds.insert((p.arm.clone(), p.version), found);
+            }
+        }
         experiment.commit(Command::Gate(gate::Gate {
             changes: input.changes,
             signal_left: input.signal_left,
             reason: input.reason,
             quoted_dev_rows: quoted,
+            folds,
         }))?;
         let record = experiment.state.gates.last().cloned();
         let effective: BTreeMap<ArmId, Version> = experiment.state.live_arms().into_iter().collect();

@@ -300,14 +300,10 @@ impl Engine {
             rows_digest: rows_digest(&rows),
             differences: self.paired(experiment, &scores)?,
         };
-        match experiment.commit(Command::CompletePass(command)) {
-            // Another call closed it first.
-            Err(e) if e.problems.iter().any(|p| p.what.contains("is not open")) => Ok(()),
-            other => other,
-        }
+        experiment.commit(Command::CompletePass(command))
     }
 
-    /// Differences of the proposal just scored to the version it builds on, on dev rows of both.
+    /// Differences of the proposal just scored to the version it builds on, on visible dev rows of both.
     fn paired(&self, experiment: &Experiment, scores: &[ScoreRecord]) -> Result<Vec<f64>, Box<Envelope>> {
         let state = &experiment.state;
         let Some(p) = state.pending_proposal() else { return Ok(Vec::new()) };
@@ -316,7 +312,12 @@ impl Engine {
         let Some(now) = state.open_pass() else { return Ok(Vec::new()) };
         let old = row_means(&old, &p.arm, p.builds_on);
         let new = row_means(scores, &p.arm, p.version);
-        Ok(differences(&old, &new).into_iter().filter(|(row, _)| now.plan.rows.contains(row)).map(|(_, d)| d).collect())
+        let fold = experiment.hidden_fold();
+        Ok(differences(&old, &new)
+            .into_iter()
+            .filter(|(row, _)| now.plan.rows.contains(row) && !fold.holds(row))
+            .map(|(_, d)| d)
+            .collect())
     }
 
     /// The answer once a pass is complete.
@@ -330,7 +331,9 @@ impl Engine {
                 .notice("The sealed test is scored. Its scores come with the verdict."));
         }
         let scores = experiment.store.scores(last.plan.pass).map_err(|e| experiment.fail(&e))?;
-        let dev: Vec<&ScoreRecord> = scores.iter().filter(|r| last.plan.rows.contains(&r.row)).collect();
+        let fold = experiment.hidden_fold();
+        let dev: Vec<&ScoreRecord> =
+            scores.iter().filter(|r| last.plan.rows.contains(&r.row) && !fold.holds(&r.row)).collect();
         let arms: Vec<Value> = last
             .plan
             .arms

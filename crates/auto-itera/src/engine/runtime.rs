@@ -10,7 +10,6 @@ use itera_core::event::PassKind;
 use itera_core::frame::Frame;
 use itera_core::guards::{GuardId, Problem, Refusal};
 use itera_core::ids::{ArmId, Digest, RowId, Split, Version};
-use itera_core::scores::WorkItem;
 use itera_core::state::ArmVersion;
 use itera_ledger::Store;
 use serde_json::{Map, Value, json};
@@ -18,9 +17,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Characters of an arm's answer that are shown.
-const ANSWER_CHARS: usize = 600;
 
 impl Experiment {
     /// Folder of an arm version.
@@ -132,18 +128,16 @@ impl Experiment {
             if wanted.is_empty() {
                 continue;
             }
-            let scores = self.store.scores(pass).map_err(|e| self.fail(&e))?;
-            for row in wanted {
-                let item = WorkItem { arm: arm.clone(), version, row: row.clone(), trial: 1 };
-                let Some(score) = scores.iter().find(|s| s.arm == arm && s.version == version && s.row == *row && s.trial == 1)
-                else {
+            // One read of the pass: its chain is checked once, not once per row.
+            for call in self.store.calls(pass).map_err(|e| self.fail(&e))? {
+                let score = &call.score;
+                if score.arm != arm || score.version != version || score.trial != 1 || !wanted.contains(&&score.row) {
                     continue;
-                };
-                let output = self.store.output(pass, &item).map_err(|e| self.fail(&e))?;
-                answers.entry(row.clone()).or_default().push(json!({
+                }
+                answers.entry(score.row.clone()).or_default().push(json!({
                     "arm": arm,
                     "version": version,
-                    "output": output.map(|o| super::frame::cut(&super::source::plain(&o), ANSWER_CHARS)),
+                    "output": call.output.as_deref().map(super::source::plain),
                     "score": score.score,
                     "status": score.status,
                     "failure_modes": score.failure_modes,
