@@ -6,7 +6,7 @@
 use crate::consent;
 use crate::engine::{CallContext, Engine};
 use crate::envelope::Envelope;
-use crate::tools::{TOOLS, schema, tool};
+use crate::tools::{TOOLS, envelope_schema, tool};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::FutureExt;
@@ -42,7 +42,7 @@ pub struct Server {
 impl Server {
     /// A server for one project.
     pub fn new(engine: Arc<Engine>) -> Self {
-        let output = Arc::new(schema::<Envelope>());
+        let output = Arc::new(envelope_schema());
         let tools = TOOLS
             .iter()
             .map(|spec| {

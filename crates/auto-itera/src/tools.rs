@@ -121,6 +121,31 @@ pub fn schema<T: JsonSchema>() -> Map<String, Value> {
     }
 }
 
+/// The envelope's schema for `tools/list`, where it stands once per tool: without descriptions, and
+/// with guard ids as plain text (the list of guards is `docs/guards.md`).
+pub fn envelope_schema() -> Map<String, Value> {
+    fn lean(value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(lean),
+            Value::Object(map) => {
+                // A property may be called `description`; a description is text.
+                if map.get("description").is_some_and(Value::is_string) {
+                    map.remove("description");
+                }
+                if map.get("enum").and_then(Value::as_array).is_some_and(|e| e.len() > 20) {
+                    map.remove("enum");
+                }
+                map.values_mut().for_each(lean);
+            }
+            _ => {}
+        }
+    }
+    let mut schema = schema::<Envelope>();
+    schema.values_mut().for_each(lean);
+    schema.remove("description");
+    schema
+}
+
 fn portable(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(portable),
@@ -206,6 +231,7 @@ mod tests {
             walk(&Value::Object(schema), tool.name);
         }
         walk(&Value::Object(schema::<Envelope>()), "envelope");
+        assert!(Value::Object(envelope_schema()).to_string().len() < 1_500);
     }
 
     #[test]
