@@ -146,6 +146,7 @@ fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
         G::StratifiedSplit => at(sourced, "every slice and stratum is in every split".into()),
         G::NoLeakage => at(sourced, state.sample.as_ref().map_or(String::new(), |s| format!("{} linked group(s) kept together", s.linked_groups))),
         G::SealedTest => at(sourced, state.sample.as_ref().map_or(String::new(), |s| format!("{} test rows sealed", s.splits.test))),
+        G::SourceFenced => fenced(entries, sourced, test),
         G::PeekDemotes => match state.demoted.len() {
             0 => at(sourced, "no dev row was revealed".into()),
             n => disclosed(sourced, format!("{n} dev row(s) were revealed and moved to train")),
@@ -224,12 +225,67 @@ fn finding(id: GuardId, entries: &[Entry], state: &State) -> Finding {
             }
         }
         G::LedgerIntact => at(entries.last().map(|e| e.seq), format!("chain of {} entries intact", entries.len())),
-        G::RubricLocked | G::LabelNoiseAudit | G::SourceFenced | G::SmallSampleFolds | G::BlindJudge | G::CrossJudge => {
+        G::RubricLocked | G::LabelNoiseAudit | G::SmallSampleFolds | G::BlindJudge | G::CrossJudge => {
             (AuditStatus::NotEnforced, "not enforced by this version; nothing is claimed".to_owned(), None)
         }
     }
 }
 
+/// Whether the editor's fence saw every move it was looked for at, from sourcing to the test.
+fn fenced(entries: &[Entry], sourced: Option<u64>, test: Option<u64>) -> Finding {
+    let Some(sourced) = sourced else { return (AuditStatus::Pending, "not reached".to_owned(), None) };
+    let looked: Vec<(u64, &str, Option<u64>)> = entries
+        .iter()
+        .filter_map(|e| match &e.event {
+            Event::FenceObserved { during, seen } => Some((e.seq, during.as_str(), *seen)),
+            _ => None,
+        })
+        .collect();
+    let missed: Vec<&str> = looked.iter().filter(|(_, _, seen)| seen.is_none()).map(|(_, during, _)| *during).collect();
+    let last = looked.last().map(|(seq, _, _)| *seq);
+    let at_source = looked.iter().any(|(_, during, _)| *during == "source_rows");
+    let at_test = looked.iter().any(|(_, during, _)| *during == "open_test");
+    if looked.iter().all(|(_, _, seen)| seen.is_none()) {
+        let text = "the fence was absent: nothing kept the agent's own tools from the source and the store";
+        return (AuditStatus::Disclosed, text.to_owned(), last.or(Some(sourced)));
+    }
+    if !missed.is_empty() || !at_source || (test.is_some() && !at_test) {
+        let text = format!("the fence was present for part of the experiment only; it did not see {}", missed.join(", "));
+        return (AuditStatus::Disclosed, text, last);
+    }
+    if test.is_none() {
+        return (AuditStatus::Pending, "the fence has been present since the rows were drawn".to_owned(), last);
+    }
+    let calls = looked.last().and_then(|(_, _, seen)| *seen).unwrap_or(0);
+    let text = format!("the editor's fence was present from sourcing to the test and saw {calls} call(s); it reads the text of calls and confines no process");
+    (AuditStatus::Passed, text, last)
+}
+
 fn show(entry: Option<u64>) -> String {
     entry.map_or_else(|| "?".to_owned(), |e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::extend;
+    use crate::command::testkit::{Bench, source};
+
+    fn fence_line(observed: &[(&str, Option<u64>)]) -> AuditLine {
+        let bench = Bench::framed();
+        let mut events = bench.when(source()).unwrap_or_default();
+        events.extend(observed.iter().map(|(during, seen)| Event::FenceObserved { during: (*during).into(), seen: *seen }));
+        let entries = extend(None, events, jiff::Timestamp::UNIX_EPOCH);
+        audit(&entries).into_iter().find(|l| l.guard == GuardId::SourceFenced).expect("every guard has a line")
+    }
+
+    #[test]
+    fn a_fence_is_claimed_only_where_it_saw_every_move() {
+        assert_eq!(fence_line(&[]).status, AuditStatus::Disclosed);
+        assert_eq!(fence_line(&[("source_rows", None)]).status, AuditStatus::Disclosed);
+        assert_eq!(fence_line(&[("source_rows", Some(3))]).status, AuditStatus::Pending);
+        let partly = fence_line(&[("source_rows", Some(3)), ("score_start", None)]);
+        assert_eq!(partly.status, AuditStatus::Disclosed);
+        assert!(partly.evidence.contains("score_start"));
+    }
 }

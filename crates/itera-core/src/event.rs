@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a ledger holds tens of events, and boxes would hide their fields")]
 pub enum Event {
     /// A draft of the frame was written or replaced.
     FrameDrafted {
@@ -114,6 +115,13 @@ pub enum Event {
     Diagnosed {
         /// Number of the pass.
         pass: u32,
+    },
+    /// Whether the editor's fence saw the call that made this move.
+    FenceObserved {
+        /// The tool that was called.
+        during: String,
+        /// Number of the call by the fence's own count; nothing where the fence did not see it.
+        seen: Option<u64>,
     },
     /// Dev rows were revealed, and so belong to train from now on.
     RowsDemoted {

@@ -185,7 +185,7 @@ guards! {
         rule: "Test rows are encrypted at rest and never returned by any tool, resource, log or error."
         why: "A peeked row is a tuned-on row."
         remedy: "Read train rows with `read_rows`; the test is opened once, by `open_test`.";
-    SourceFenced "source-fenced" Source Disclose false
+    SourceFenced "source-fenced" Source Disclose true
         rule: "Once sealed, the agent's own file and shell tools are denied the source and the vault; elsewhere the missing fence is disclosed."
         why: "A sealed test that is one `grep` away is not sealed."
         remedy: "Install the editor hook; without it the conclusion says that the fence was absent.";

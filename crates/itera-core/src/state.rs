@@ -412,7 +412,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
                 Stage::Piloted
             };
         }
-        Event::Diagnosed { .. } => {}
+        Event::Diagnosed { .. } | Event::FenceObserved { .. } => {}
         Event::RowsDemoted { rows } => state.demoted.extend(rows.iter().cloned()),
         Event::ChangeProposed { proposal } => {
             if let Some(arm) = state.arms.get_mut(&proposal.arm) {

@@ -148,7 +148,7 @@ fn order(record: &Record) -> Result<String, String> {
             Event::ArmsLocked { .. } => Some(Move::LockArms),
             Event::VerdictReached { .. } => Some(Move::Verdict),
             Event::Abandoned { .. } => Some(Move::Abandon),
-            Event::PassCompleted { .. } | Event::Concluded { .. } => None,
+            Event::PassCompleted { .. } | Event::Concluded { .. } | Event::FenceObserved { .. } => None,
         };
         if let Some(step) = step {
             permit(&state, step).map_err(|r| format!("entry {}: {r}", entry.seq))?;

@@ -41,6 +41,7 @@ impl Engine {
         }
         let rows = experiment.rows_of(Split::Test)?;
         experiment.commit(Command::OpenTest(OpenTest { rows, fingerprints, locked_fingerprints }))?;
+        experiment.observe_fence("open_test")?;
         self.launch(&experiment).await?;
         let plan = experiment.state.open_pass().map(|p| p.plan.clone());
         Ok(experiment.answer(json!({

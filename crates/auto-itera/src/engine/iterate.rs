@@ -275,6 +275,7 @@ impl Engine {
             command.fingerprints.insert(arm.clone(), experiment.fingerprint(&arm, version)?);
         }
         experiment.commit(Command::LockArms(command))?;
+        experiment.observe_fence("lock_arms")?;
         let test_rows = test.len();
         Ok(experiment
             .answer(json!({ "locked": experiment.state.locked, "test_rows": test_rows }))

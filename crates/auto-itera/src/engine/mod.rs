@@ -5,6 +5,7 @@
 
 mod conclude;
 mod design;
+mod fence;
 mod frame;
 mod iterate;
 mod passes;

@@ -132,6 +132,7 @@ impl Engine {
         let train: Vec<RowId> = experiment.rows_of(Split::Train)?.into_iter().take(TRAIN_ROWS).collect();
         let command = StartPass { rows: experiment.rows_of(Split::Dev)?, train_rows: train, drift, changed };
         experiment.commit(Command::StartPass(command))?;
+        experiment.observe_fence("score_start")?;
         self.launch(&experiment).await?;
         let plan = experiment.state.open_pass().map(|p| p.plan.clone());
         Ok(experiment.answer(json!({
@@ -227,9 +228,7 @@ impl Engine {
         if experiment.state.open_pass().is_none() {
             return self.completed(&experiment);
         }
-        if let Err(refused) = self.launch(&experiment).await {
-            return Err(refused);
-        }
+        self.launch(&experiment).await?;
         let (mut progress, mut outcome) = {
             let jobs = self.jobs.lock().await;
             let Some(job) = jobs.get(&experiment.id) else {

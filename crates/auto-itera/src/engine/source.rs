@@ -70,6 +70,7 @@ impl Engine {
         let events = decide(&experiment.state, Command::Source(command)).map_err(|r| experiment.reject(r))?;
         experiment.store.seal_rows(&sample.rows).map_err(|e| experiment.fail(&e))?;
         experiment.append(events)?;
+        experiment.observe_fence("source_rows")?;
         let s = &sample.summary;
         Ok(experiment
             .answer(json!({

@@ -145,7 +145,8 @@ impl Fence {
         let cwds = self.folders_visited(&segments);
         let runs_code = segments.iter().any(|s| shell::is_interpreter(shell::program(s)));
         let names_only = shell::only_names(&text);
-        for word in shell::words(&text) {
+        let spoken = without_exclusions(&text);
+        for word in shell::words(&spoken) {
             for word in glob::braces(word) {
                 if let Some(denial) = self.word(&cwds, &word, runs_code).filter(|d| !(names_only && !d.0.contains(".auto-itera"))) {
                     return Some(denial);
@@ -336,6 +337,16 @@ fn narrow(file: &Sealed, how: &str) -> Denial {
 fn store(folder: &Path) -> Denial {
     let what = if folder.file_name().is_some_and(|n| n == "keys") { "the keys of sealed rows (beside .auto-itera)" } else { ".auto-itera, the record and the sealed rows," };
     Denial(format!("source-fenced: {what} cannot be read or changed by hand. `status` tells where the experiment stands, `read_rows` shows train rows, and `abandon` ends it."))
+}
+
+/// The command without the words that keep a search away from files.
+fn without_exclusions(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let excluded = |i: usize| {
+        let option = |w: &str| matches!(w, "--exclude" | "--exclude-dir");
+        words[i].starts_with('!') || words[i].starts_with("--exclude=") || words[i].starts_with("--exclude-dir=") || (i > 0 && option(words[i - 1]))
+    };
+    (0..words.len()).filter(|i| !excluded(*i)).map(|i| words[i]).collect::<Vec<_>>().join(" ")
 }
 
 fn globs(text: Option<&str>) -> Vec<String> {

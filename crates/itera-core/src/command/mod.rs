@@ -18,7 +18,7 @@ pub mod propose;
 pub mod read_rows;
 pub mod source;
 #[cfg(test)]
-mod testkit;
+pub(crate) mod testkit;
 #[cfg(test)]
 mod walks;
 pub mod verdict;
@@ -30,6 +30,7 @@ pub use order::{Move, permit};
 
 /// Everything that can be asked of an experiment, with what was found out for it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a command is built, decided and dropped, one at a time")]
 pub enum Command {
     /// Write or replace the draft of the frame.
     Draft(draft::Draft),
