@@ -56,13 +56,16 @@ pub struct SnapshotDiff {
     pub files: Vec<String>,
 }
 
+/// A file before and after, where it exists on that side.
+pub type FileChange = (String, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Most characters of a diff that are kept in the ledger and shown.
 pub const DIFF_LIMIT: usize = 20_000;
 
 impl SnapshotDiff {
     /// Diffs files given as `(path, before, after)`; equal ones are passed over. A file that is
     /// not UTF-8 is named without a text diff.
-    pub fn between(files: &[(String, Option<Vec<u8>>, Option<Vec<u8>>)]) -> Self {
+    pub fn between(files: &[FileChange]) -> Self {
         let mut diff = Self {
             text: String::new(),
             added: 0,

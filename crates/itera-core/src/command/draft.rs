@@ -462,7 +462,7 @@ fn check_source(frame: &Frame, out: &mut Rejection) {
                 "Register it under `source.slices`, or remove it.",
             );
         }
-        if mix.values().any(|v| !(*v >= 0.0)) || (sum - 1.0).abs() > 0.02 {
+        if mix.values().any(|v| v.is_nan() || *v < 0.0) || (sum - 1.0).abs() > 0.02 {
             out.problem(
                 format!("source.production_mix.{column}"),
                 format!("the shares sum to {sum:.3}"),

@@ -128,7 +128,7 @@ pub(super) fn decide(state: &State, mut command: Pilot) -> Result<Vec<Event>, Re
         } else if arm.output_chars == 0 {
             arm.problems.push("the output is empty".into());
         }
-        if !(arm.latency_ms > 0.0) {
+        if arm.latency_ms.is_nan() || arm.latency_ms <= 0.0 {
             arm.problems.push("no latency was measured".into());
         }
         if gain.is_some_and(|g| g.metric == GainMetric::Cost) && arm.cost_usd.is_none() {

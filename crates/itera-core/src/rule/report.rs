@@ -9,7 +9,7 @@ use super::decide::{ArmDecision, ArmEvidence, Decision, p_floor};
 use super::judge::{Decider, Decisions, resource};
 use super::measure::{Measured, Region, Resource, Scratch, effect, measure, measure_severity};
 use super::sentence;
-use super::spec::{EffectEvidence, FloorEvidence, GainMetric, RuleSpec, SHIP_SHARE};
+use super::spec::{EffectEvidence, FloorEvidence, GainMetric, Objective, RuleSpec, SHIP_SHARE};
 use super::table::{SliceColumn, Table};
 use super::verdict::{
     ArmVerdict, Clause, Disclosure, DisclosureKind, EffectEstimate, FamilyOutcome, FamilyVerdict, Inference, ModeShift,
@@ -417,7 +417,12 @@ impl<'a> Reporter<'a> {
         }
         let mut scratch = Scratch::default();
         for (i, arm) in arms.iter().enumerate() {
-            if self.decider.severity_disagrees(table, i + 1, &self.decider.layout.all, &mut scratch)
+            let plainly_above = match spec.objective {
+                Objective::Superiority => arm.aggregate.effect > 0.0,
+                Objective::NonInferiority => arm.aggregate.effect >= spec.margin(),
+            };
+            if plainly_above
+                && self.decider.severity_disagrees(table, i + 1, &self.decider.layout.all, &mut scratch)
                 && let Some(weighted) = &arm.severity_weighted
             {
                 add(

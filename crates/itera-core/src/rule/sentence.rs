@@ -10,6 +10,27 @@ pub(super) fn pp(effect: f64) -> String {
     format!("{:+.1}pp", if rounded == 0.0 { 0.0 } else { rounded })
 }
 
+/// A p-value with four digits, or how small it is.
+fn p_value(p: f64) -> String {
+    if p < 0.0001 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") }
+}
+
+/// Slices whose estimate lies below the floor, with their intervals.
+fn losing(spec: &RuleSpec, arm: &ArmVerdict) -> String {
+    let below: Vec<String> = arm
+        .slices
+        .iter()
+        .filter(|s| s.estimate.effect < spec.loss_floor)
+        .map(|s| match &s.estimate.inference {
+            Some(found) => {
+                format!("{} ({}, {} to {})", s.slice, pp(s.estimate.effect), pp(found.ci_low), pp(found.ci_high))
+            }
+            None => format!("{} ({})", s.slice, pp(s.estimate.effect)),
+        })
+        .collect();
+    if below.is_empty() { String::new() } else { format!("; it loses more than the floor in {}", below.join(", ")) }
+}
+
 fn list(slices: &[SliceRef]) -> String {
     slices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -68,7 +89,7 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
     let shipped = || {
         let floors =
             if arm.slices.is_empty() { String::new() } else { format!(" and every slice holds the floor of {floor}") };
-        format!("`{name}` measures {effect}: it is shown to exceed {target}{floors} (adjusted p = {:.4})", arm.p_holm)
+        format!("`{name}` measures {effect}: it is shown to exceed {target}{floors} (adjusted {})", p_value(arm.p_holm))
     };
     match (&arm.outcome, arm.clause) {
         (Outcome::Ship, Clause::EligibleHigherLoss) => {
@@ -115,15 +136,16 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
             format!("`{name}` measures {effect}; the required gain is ruled out{}.", gain_words(spec, arm))
         }
         (Outcome::Kill { harm: true }, _) => {
-            format!("`{name}` measures {effect}: it does harm; its upper bound is {}, below zero.", pp(upper))
+            format!("`{name}` measures {effect}: it does harm; its upper bound is {}, below zero{}.", pp(upper), losing(spec, arm))
         }
         (Outcome::Kill { .. }, _) => format!(
-            "`{name}` measures {effect}: its upper bound {} is below {}.",
+            "`{name}` measures {effect}: its upper bound {} is below {}{}.",
             pp(upper),
             match spec.objective {
                 Objective::Superiority => format!("the minimum effect of {}", pp(spec.margin())),
                 Objective::NonInferiority => format!("the margin of {}", pp(spec.margin())),
-            }
+            },
+            losing(spec, arm)
         ),
         (Outcome::Underpowered { rows_needed }, clause) => {
             let why = match clause {
@@ -134,8 +156,9 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
                     format!("the required gain is not proven{}", gain_words(spec, arm))
                 }
                 Clause::FamilyUnproven => format!(
-                    "alone it would pass (p = {:.4}), over all arms it does not (adjusted p = {:.4}, {percent}% needed)",
-                    arm.p_arm, arm.p_holm
+                    "alone it would pass ({}), over all arms it does not (adjusted {}, {percent}% needed)",
+                    p_value(arm.p_arm),
+                    p_value(arm.p_holm)
                 ),
                 _ => format!("the data neither show that it exceeds {target} nor rule it out"),
             };
