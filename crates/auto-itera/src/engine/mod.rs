@@ -19,7 +19,7 @@ use itera_core::chain::Entry;
 use itera_core::command::{Command, decide};
 use itera_core::event::ConsentChannel;
 use itera_core::guards::{GuardId, Problem, Refusal, Rejection};
-use itera_core::ids::{ExperimentId, RowId, Split};
+use itera_core::ids::{ArmId, ExperimentId, RowId, Split, Version};
 use itera_core::scores::RowMeta;
 use itera_core::state::{Stage, State, evolve};
 use itera_ledger::{LedgerError, Project, Store};
@@ -56,6 +56,7 @@ pub enum Asked {
 pub struct Engine {
     root: PathBuf,
     jobs: Mutex<BTreeMap<ExperimentId, passes::Job>>,
+    preparing: Mutex<BTreeMap<(ExperimentId, ArmId, Version), pilot::Preparing>>,
     /// One command at a time per process; another process meets the ledger's own conflict check.
     turn: Mutex<()>,
 }
@@ -75,7 +76,7 @@ impl Engine {
     /// The engine of the project at `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
-        Self { root: root.canonicalize().unwrap_or(root), jobs: Mutex::default(), turn: Mutex::default() }
+        Self { root: root.canonicalize().unwrap_or(root), jobs: Mutex::default(), preparing: Mutex::default(), turn: Mutex::default() }
     }
 
     /// The project's folder.
@@ -118,6 +119,7 @@ impl Engine {
 
     /// Waits for running jobs to end their calls, so that no child outlives the server.
     pub async fn shut_down(&self) {
+        self.preparing.lock().await.clear();
         let jobs = std::mem::take(&mut *self.jobs.lock().await);
         for (_, job) in jobs {
             job.stop().await;

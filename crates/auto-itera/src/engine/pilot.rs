@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest a prepare command may take.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// Longest that one call waits for prepare commands.
+const PREPARE_WAIT: Duration = Duration::from_secs(35);
 
 impl Engine {
     /// `pilot`.
@@ -40,9 +42,14 @@ impl Engine {
             return Err(experiment.problem("arms", "every version that counts has passed its pilot", "Go on with what `next` names."));
         }
         self.refuse_drift(&experiment, versions.iter().map(|(a, _)| a), "`pilot`")?;
+        let waiting = self.prepare_all(&mut experiment, &versions).await?;
+        if !waiting.is_empty() {
+            return Ok(experiment
+                .answer(json!({ "passed": false, "still_preparing": waiting }))
+                .notice("Preparing goes on in the background. Call pilot again to wait for it."));
+        }
         let mut runtimes = BTreeMap::new();
         for (arm, version) in &versions {
-            self.prepare(&mut experiment, arm, *version).await?;
             runtimes.insert((arm.clone(), *version), experiment.runtime(arm, *version)?);
         }
         let Some(row) = experiment.rows_of(Split::Train)?.into_iter().next() else {
@@ -139,33 +146,49 @@ impl Engine {
         experiment.append(events)
     }
 
-    async fn prepare(&self, experiment: &mut Experiment, arm: &ArmId, version: Version) -> Result<(), Box<Envelope>> {
-        let v = experiment.version(arm, version)?.clone();
-        if v.spec.prepare.is_empty() || v.state_digest.is_some() {
-            return Ok(());
+    /// Prepares the versions that need it, side by side, and waits a while; those not ready yet.
+    async fn prepare_all(
+        &self,
+        experiment: &mut Experiment,
+        versions: &[(ArmId, Version)],
+    ) -> Result<Vec<ArmId>, Box<Envelope>> {
+        let mut needed = Vec::new();
+        for (arm, version) in versions {
+            let v = experiment.version(arm, *version)?;
+            if !v.spec.prepare.is_empty() && v.state_digest.is_none() {
+                needed.push((arm.clone(), *version));
+            }
         }
-        let dir = experiment.settle_files(arm, version)?;
-        let folder = experiment.arm_dir(arm, version);
-        let train = folder.join("train.ndjson");
-        let train_rows = experiment.train_file(&train)?;
-        let prepared = itera_arms::prepare::prepare(
-            &v.spec,
-            &dir,
-            &train,
-            &folder.join("state"),
-            PREPARE_TIMEOUT,
-            &CancellationToken::new(),
-        )
-        .await;
-        let _ = std::fs::remove_file(&train);
-        let prepared = prepared.map_err(|e| experiment.arm_error(arm, &e))?;
-        experiment.commit(Command::Prepared(Prepared {
-            arm: arm.clone(),
-            version,
-            state_digest: prepared.state_digest,
-            train_rows,
-            seconds: prepared.seconds,
-        }))
+        let mut preparing = self.preparing.lock().await;
+        for (arm, version) in &needed {
+            let key = (experiment.id.clone(), arm.clone(), *version);
+            if let std::collections::btree_map::Entry::Vacant(slot) = preparing.entry(key) {
+                slot.insert(start_preparing(experiment, arm, *version)?);
+            }
+        }
+        let deadline = tokio::time::Instant::now() + PREPARE_WAIT;
+        let mut waiting = Vec::new();
+        for (arm, version) in needed {
+            let key = (experiment.id.clone(), arm.clone(), version);
+            let Some(running) = preparing.get_mut(&key) else { continue };
+            let Ok(ended) = tokio::time::timeout_at(deadline, &mut running.task).await else {
+                waiting.push(arm);
+                continue;
+            };
+            let train_rows = running.train_rows;
+            preparing.remove(&key);
+            let prepared = ended
+                .map_err(|_| experiment.problem("prepare", "the step ended abnormally", "Call `pilot` again."))?
+                .map_err(|e| experiment.arm_error(&arm, &e))?;
+            experiment.commit(Command::Prepared(Prepared {
+                arm,
+                version,
+                state_digest: prepared.state_digest,
+                train_rows,
+                seconds: prepared.seconds,
+            }))?;
+        }
+        Ok(waiting)
     }
 
     async fn one_row(
@@ -224,6 +247,34 @@ impl Engine {
         }
         rejection.or(()).map_err(|r| experiment.reject(r))
     }
+}
+
+/// A prepare command at work.
+pub(super) struct Preparing {
+    task: tokio::task::JoinHandle<Result<itera_arms::prepare::Prepared, itera_arms::ArmError>>,
+    train_rows: u64,
+}
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        // Dropping the task's future ends its process group.
+        self.task.abort();
+    }
+}
+
+fn start_preparing(experiment: &Experiment, arm: &ArmId, version: Version) -> Result<Preparing, Box<Envelope>> {
+    let spec = experiment.version(arm, version)?.spec.clone();
+    let dir = experiment.settle_files(arm, version)?;
+    let folder = experiment.arm_dir(arm, version);
+    let train = folder.join("train.ndjson");
+    let train_rows = experiment.train_file(&train)?;
+    let task = tokio::spawn(async move {
+        let state = folder.join("state");
+        let prepared = itera_arms::prepare::prepare(&spec, &dir, &train, &state, PREPARE_TIMEOUT, &CancellationToken::new()).await;
+        let _ = std::fs::remove_file(&train);
+        prepared
+    });
+    Ok(Preparing { task, train_rows })
 }
 
 /// Diff between a kept snapshot and one just taken.
