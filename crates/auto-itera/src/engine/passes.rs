@@ -295,7 +295,7 @@ impl Engine {
             records_digest: records_digest(&scores),
             records: scores.len() as u64,
             failed_calls: scores.iter().filter(|r| r.status != itera_core::scores::CallStatus::Ok).count() as u64,
-            cost_usd: scores.iter().filter_map(|r| r.cost_usd).sum(),
+            cost_usd: scores.iter().filter_map(|r| r.cost_usd).fold(0.0, |sum, cost| sum + cost),
             rows_digest: rows_digest(&rows),
             differences: self.paired(experiment, &scores)?,
         };

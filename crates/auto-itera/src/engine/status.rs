@@ -74,7 +74,7 @@ fn report(experiment: &Experiment) -> Result<Value, Box<Envelope>> {
         .iter()
         .map(|(id, a)| (id.as_str(), json!({ "versions": a.newest(), "counts_now": a.effective(), "killed": a.killed })))
         .collect();
-    let spent: f64 = state.passes.iter().map(|p| p.cost_usd).sum();
+    let spent = state.passes.iter().fold(0.0, |sum, p| sum + p.cost_usd);
     let limits = state.frame.as_ref().map(|f| f.limits.clone());
     Ok(json!({
         "question": state.frame.as_ref().map(|f| f.question.clone()),
