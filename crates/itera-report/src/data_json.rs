@@ -64,6 +64,15 @@ pub struct DataJson {
     /// Rows of each split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub splits: Option<Splits>,
+    /// Where the rows came from and how they compare with production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
+    /// Level of every two-sided interval of this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_level: Option<f64>,
+    /// Calls and dollars of all complete passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<Spend>,
     /// Changes that were tried, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub iterations: Vec<Iteration>,
@@ -73,15 +82,24 @@ pub struct DataJson {
     /// Mean dev scores in the order in which they were measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trajectory: Vec<TrajectoryPoint>,
+    /// What was planned before the frame was locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<Design>,
     /// What the design could have found: the chance of each outcome under assumed truths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operating_characteristics: Vec<OperatingPoint>,
+    /// Candidate to its effect on dev beside that on test.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dev_to_test: BTreeMap<String, DevToTest>,
     /// How far the judge agrees with a second one, or with people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judge_agreement: Vec<JudgeAgreement>,
     /// What a reader must know before trusting the figures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disclosures: Vec<Disclosure>,
+    /// What the ledger proves of every guard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit: Vec<AuditLine>,
     /// Digests of the files beside this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digests: Option<Digests>,
@@ -104,6 +122,12 @@ pub struct Experiment {
     /// The question in the person's own words.
     #[serde(default)]
     pub question: String,
+    /// What was expected and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypothesis: Option<String>,
+    /// How a row is scored, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scorer: Option<String>,
     /// The primary metric in words.
     #[serde(default)]
     pub metric: String,
@@ -137,9 +161,15 @@ pub struct Arm {
     /// What is deployed or would be: `path:line`, a version or an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// What it changes against the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// What the arm is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// Mean over the trials of its last dev pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev_mean: Option<f64>,
     /// Mean test score with its interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_score: Option<Interval>,
@@ -194,6 +224,12 @@ pub struct Cost {
     /// Upper end of the 95% interval of dollars per thousand rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_1k_ci_high_usd: Option<f64>,
+    /// Steady-state dollars per thousand rows above (or, negative, below) the baseline's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_1k_difference_usd: Option<f64>,
+    /// The same difference as a fraction of the baseline's cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_difference: Option<f64>,
 }
 
 /// How long the calls of one arm took on the test split, in milliseconds.
@@ -253,9 +289,22 @@ pub struct FailureModes {
     /// Arm to mode to answers of the test split that carry it.
     #[serde(default)]
     pub test_set_counts: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Arm to mode to its share of answers, and the change against the baseline.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub test_set_rates: BTreeMap<String, BTreeMap<String, ModeRate>>,
     /// Answers of each arm that were looked at (rows times trials); rows of the test split where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers_per_arm: Option<u64>,
+}
+
+/// How often an arm makes one kind of error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModeRate {
+    /// Share of answers that carry it.
+    pub rate: f64,
+    /// The baseline's share taken away; absent for the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<f64>,
 }
 
 /// One registered kind of error.
@@ -411,6 +460,102 @@ pub struct Splits {
     pub dev: u64,
     /// Sealed rows, scored once.
     pub test: u64,
+}
+
+/// Where the rows came from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sample {
+    /// Rows in the source.
+    pub source_rows: u64,
+    /// Rows drawn from it.
+    pub sampled: u64,
+    /// Every value of every slice and stratum column.
+    #[serde(default)]
+    pub distribution: Vec<SampleCell>,
+}
+
+/// One value of a slice or stratum column, in production and in the sample.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SampleCell {
+    /// Column.
+    pub column: String,
+    /// Value.
+    pub value: String,
+    /// Share of production.
+    pub production_share: f64,
+    /// Share of the sample.
+    pub sample_share: f64,
+    /// Share of the sample minus share of production.
+    pub gap: f64,
+    /// Rows of each split.
+    pub splits: Splits,
+}
+
+/// Calls and dollars of all complete passes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Spend {
+    /// Calls that were recorded.
+    pub calls: u64,
+    /// Those that failed and scored 0.
+    pub failed_calls: u64,
+    /// Dollars, as the arms reported them.
+    pub cost_usd: f64,
+}
+
+/// What was planned before the frame was locked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Design {
+    /// Test rows that the source was expected to give.
+    pub test_rows: u64,
+    /// True effect that was planned for, in pp.
+    pub planned_effect_pp: f64,
+    /// Chance that an arm of that effect ships.
+    pub power: f64,
+}
+
+/// A candidate's effect on dev beside that on test; fractions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DevToTest {
+    /// Effect on dev.
+    pub dev_effect: f64,
+    /// Effect on test.
+    pub test_effect: f64,
+    /// Dev minus test.
+    pub drop: f64,
+    /// Standard error of the drop.
+    pub noise: f64,
+    /// Whether the drop is above twice its noise: an alarm of overfitting.
+    pub raised: bool,
+}
+
+/// What the ledger proves of one guard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditLine {
+    /// The guard.
+    pub guard: String,
+    /// Whether it was held.
+    pub status: AuditStatus,
+    /// What proves it, or why nothing does.
+    pub evidence: String,
+    /// Entry of `ledger.jsonl` that proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+}
+
+/// What the ledger proves of a guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditStatus {
+    /// The rule was held.
+    Passed,
+    /// The rule was waived or bent in the open.
+    Disclosed,
+    /// The rule has no object in this experiment.
+    NotApplicable,
+    /// Its stage was not reached.
+    Pending,
+    /// The version that ran does not enforce it; nothing is claimed.
+    NotEnforced,
 }
 
 /// One change that was tried.
@@ -664,6 +809,15 @@ pub struct ArmVerdict {
     /// Test rows that would settle it, where underpowered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_needed: Option<u64>,
+    /// The arm's p-value: the largest of those that the rule asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The same, adjusted over all arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_adjusted: Option<f64>,
+    /// Slices where the loss floor is not shown to hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub floor_open: Vec<String>,
 }
 
 /// One thing that is wrong with a file, and where.

@@ -5,11 +5,12 @@
 
 use crate::data_json as out;
 use crate::record::{Record, RecordError};
+use crate::words::{polished, pp};
 use itera_core::event::{ChangeClass, Event, GateDecision, Outcome as IterationResult, PassKind, PassPlan};
 use itera_core::frame::{ArmRole, Frame};
 use itera_core::ids::Digest;
 use itera_core::ids::{ArmId, RowId, Version};
-use itera_core::pairing::{row_means, table};
+use itera_core::pairing::{HiddenFold, row_means, table};
 use itera_core::rule::{
     EffectEstimate, EffectEvidence, FamilyOutcome, FloorEvidence, Objective, OverfitAlarm, SliceRef, Verdict, judge,
     overfit_alarm,
@@ -45,15 +46,20 @@ pub fn rejudge(record: &Record) -> Result<Verdict, RecordError> {
     Ok(judge(&frame.rule(), &table)?)
 }
 
-/// The estimates of an arm version on dev, judged like a test so that noise and intervals are the
-/// same; dev rows that were revealed later are left out.
+/// The estimates of arm versions on dev, judged like a test so that noise and intervals are the
+/// same; dev rows that were revealed later are left out, and with `shown` the hidden fold too.
 ///
 /// # Errors
 /// When the scores cannot be judged.
-pub fn dev_estimates(record: &Record, versions: &[(ArmId, Version)]) -> Result<Option<Verdict>, RecordError> {
+pub fn dev_estimates(
+    record: &Record,
+    versions: &[(ArmId, Version)],
+    shown: bool,
+) -> Result<Option<Verdict>, RecordError> {
     let state = record.state();
     let frame = record.frame(&state)?;
     let sample = record.sample(&state)?;
+    let fold = HiddenFold::of(frame, sample);
     let mut scores = Vec::new();
     for (arm, version) in versions {
         let Some(pass) = state.dev_pass_of(arm, *version) else { return Ok(None) };
@@ -67,6 +73,7 @@ pub fn dev_estimates(record: &Record, versions: &[(ArmId, Version)]) -> Result<O
                         && r.version == *version
                         && pass.plan.rows.contains(&r.row)
                         && !state.demoted.contains(&r.row)
+                        && !(shown && fold.holds(&r.row))
                 })
                 .cloned(),
         );
@@ -123,6 +130,8 @@ pub fn figures(record: &Record) -> Result<out::DataJson, RecordError> {
             topic: Some(frame.topic.clone()),
             name: frame.topic.clone(),
             question: frame.question.clone(),
+            hypothesis: Some(frame.hypothesis.clone()),
+            scorer: Some(crate::words::scorer(frame)),
             metric: frame.metric.name.clone(),
             threshold_pct: Some(match frame.ship_rule.objective {
                 Objective::Superiority => frame.ship_rule.min_effect_pp.abs(),
@@ -137,6 +146,11 @@ pub fn figures(record: &Record) -> Result<out::DataJson, RecordError> {
         seed: Some(frame.seed().to_string()),
         splits: Some(out::Splits { train: sample.splits.train, dev: sample.splits.dev, test: sample.splits.test }),
         ship_rule: Some(ship_rule(frame)),
+        sample: Some(sample_out(sample)),
+        interval_level: Some(0.95),
+        spend: Some(spend(record)),
+        design: design(record),
+        audit: audit_lines(record),
         digests: Some(out::Digests {
             scores_csv: Digest::of(&record.scores_csv()).0,
             ledger_jsonl: Digest::of(&record.ledger_jsonl()).0,
@@ -144,11 +158,15 @@ pub fn figures(record: &Record) -> Result<out::DataJson, RecordError> {
         ..out::DataJson::default()
     };
     for (arm, version) in &test.arms {
-        data.arms.push(arm_figures(frame, arm, *version, &verdict, &scores));
+        let mut figures = arm_figures(frame, arm, *version, &verdict, &scores);
+        figures.dev_mean = mean(&trial_means(record, &state, arm, *version)).map(sig);
+        data.arms.push(figures);
         data.variance_trials.insert(arm.0.clone(), trial_means(record, &state, arm, *version));
         data.test_set_trials.insert(arm.0.clone(), means_by_trial(&scores, arm, |_| true));
         data.test_set_aggregate.insert(arm.0.clone(), sig(score_of(&verdict, arm, frame)));
     }
+    gate_killed(&mut data, record, &state, frame);
+    cost_differences(&mut data);
     for column in slice_ids(&verdict, multi) {
         let rows: Vec<&RowId> =
             test.rows.iter().filter(|r| record.rows.get(*r).is_some_and(|m| in_slice(frame, m, &column.0))).collect();
@@ -168,10 +186,127 @@ pub fn figures(record: &Record) -> Result<out::DataJson, RecordError> {
     iterations(&mut data, record, &state);
     data.trajectory = trajectory(record, &state)?;
     data.operating_characteristics = operating(record);
-    data.disclosures = disclosures(record, &state, &verdict)?;
-    data.verdict = verdict_out(&verdict);
+    for (arm, alarm) in overfit(record, &verdict)? {
+        data.dev_to_test.insert(
+            arm,
+            out::DevToTest {
+                dev_effect: sig(alarm.dev_effect),
+                test_effect: sig(alarm.test_effect),
+                drop: sig(alarm.drop),
+                noise: sig(alarm.noise),
+                raised: alarm.raised,
+            },
+        );
+    }
+    data.disclosures = disclosures(record, &state, &verdict, &data)?;
+    verdict_out(&mut data, &verdict);
     data.validate()?;
     Ok(data)
+}
+
+/// Arms that a gate killed: they have dev figures, an outcome, and no test.
+fn gate_killed(data: &mut out::DataJson, record: &Record, state: &State, frame: &Frame) {
+    for entry in &record.entries {
+        let Event::GateJudged { gate } = &entry.event else { continue };
+        for arm in &gate.killed {
+            let (Some(spec), false) = (frame.arm(arm), data.arms.iter().any(|a| a.id == arm.0)) else { continue };
+            let version = state.passes.iter().flat_map(|p| &p.plan.arms).filter(|a| &a.0 == arm).map(|a| a.1).max();
+            let trials = version.map(|v| trial_means(record, state, arm, v)).unwrap_or_default();
+            data.arms.push(out::Arm {
+                id: arm.0.clone(),
+                name: spec.label().to_owned(),
+                reference: Some(spec.reference.clone()),
+                change: Some(spec.change.clone()),
+                version,
+                role: Some(match spec.role {
+                    ArmRole::Candidate => out::Role::Candidate,
+                    ArmRole::NegativeControl => out::Role::NegativeControl,
+                }),
+                dev_mean: mean(&trials).map(sig),
+                ..out::Arm::default()
+            });
+            data.variance_trials.insert(arm.0.clone(), trials);
+            data.verdict.killed.push(arm.0.clone());
+            data.verdict.per_arm.push(out::ArmVerdict {
+                arm: arm.0.clone(),
+                outcome: out::Outcome::Kill,
+                slices: Vec::new(),
+                clause: "gate".into(),
+                sentence: format!(
+                    "`{arm}` was killed at the gate of sprint {} and did not go to the test: {}",
+                    gate.sprint, gate.reason
+                ),
+                rows_needed: None,
+                p_value: None,
+                p_adjusted: None,
+                floor_open: Vec::new(),
+            });
+        }
+    }
+}
+
+fn cost_differences(data: &mut out::DataJson) {
+    let Some(base) = data.arms.first().and_then(|a| a.cost_per_1k_usd) else { return };
+    for arm in data.arms.iter_mut().skip(1) {
+        if let (Some(mine), Some(cost)) = (arm.cost_per_1k_usd, arm.cost.as_mut()) {
+            cost.per_1k_difference_usd = Some(sig(mine - base));
+            cost.relative_difference = (base > 0.0).then(|| sig((mine - base) / base));
+        }
+    }
+}
+
+fn sample_out(sample: &itera_core::sample::SampleSummary) -> out::Sample {
+    out::Sample {
+        source_rows: sample.source_rows,
+        sampled: sample.sampled,
+        distribution: sample
+            .distribution
+            .iter()
+            .map(|c| {
+                let share = c.sampled as f64 / sample.sampled.max(1) as f64;
+                out::SampleCell {
+                    column: c.column.clone(),
+                    value: c.value.clone(),
+                    production_share: sig(c.production_share),
+                    sample_share: sig(share),
+                    gap: sig(share - c.production_share),
+                    splits: out::Splits { train: c.splits.train, dev: c.splits.dev, test: c.splits.test },
+                }
+            })
+            .collect(),
+    }
+}
+
+fn spend(record: &Record) -> out::Spend {
+    let mut spend = out::Spend::default();
+    for entry in &record.entries {
+        if let Event::PassCompleted { records, failed_calls, cost_usd, .. } = &entry.event {
+            spend.calls += records;
+            spend.failed_calls += failed_calls;
+            spend.cost_usd += cost_usd;
+        }
+    }
+    spend.cost_usd = sig(spend.cost_usd);
+    spend
+}
+
+fn audit_lines(record: &Record) -> Vec<out::AuditLine> {
+    use itera_core::audit::AuditStatus as S;
+    itera_core::audit::audit(&record.entries)
+        .into_iter()
+        .map(|line| out::AuditLine {
+            guard: line.guard.name().to_owned(),
+            status: match line.status {
+                S::Passed => out::AuditStatus::Passed,
+                S::Disclosed => out::AuditStatus::Disclosed,
+                S::NotApplicable => out::AuditStatus::NotApplicable,
+                S::Pending => out::AuditStatus::Pending,
+                S::NotEnforced => out::AuditStatus::NotEnforced,
+            },
+            evidence: line.evidence,
+            entry: line.entry,
+        })
+        .collect()
 }
 
 fn ship_rule(frame: &Frame) -> out::ShipRule {
@@ -229,6 +364,7 @@ fn arm_figures(frame: &Frame, arm: &ArmId, version: Version, verdict: &Verdict, 
         cost_per_1k_usd: steady.map(|c| sig(c * 1000.0)),
         version: Some(version),
         reference: spec.map(|s| s.reference.clone()),
+        change: spec.map(|s| s.change.clone()).filter(|c| !c.is_empty()),
         role: spec.map(|s| match s.role {
             _ if arm == &frame.baseline.id => out::Role::Baseline,
             ArmRole::Candidate => out::Role::Candidate,
@@ -244,6 +380,7 @@ fn arm_figures(frame: &Frame, arm: &ArmId, version: Version, verdict: &Verdict, 
             first_call_mean_usd: mean(&first).and_then(some),
             per_1k_ci_low_usd: cost_spread.map(|se| sig(((c - 1.959_964 * se) * 1000.0).max(0.0))),
             per_1k_ci_high_usd: cost_spread.map(|se| sig((c + 1.959_964 * se) * 1000.0)),
+            ..out::Cost::default()
         }),
         latency: Some(out::Latency {
             mean_ms: mean(&latency).and_then(some),
@@ -258,6 +395,7 @@ fn arm_figures(frame: &Frame, arm: &ArmId, version: Version, verdict: &Verdict, 
             let (input_mean, output_mean) = (tokens(|r| r.input_tokens), tokens(|r| r.output_tokens));
             (input_mean.is_some() || output_mean.is_some()).then_some(out::Tokens { input_mean, output_mean })
         },
+        ..out::Arm::default()
     }
 }
 
@@ -362,6 +500,22 @@ fn failure_modes(
             }
         }
     }
+    let answers = verdict.n_rows as u64 * u64::from(frame.trials);
+    let rate = |arm: &str, mode: &str| {
+        let n = counts.get(arm).and_then(|c| c.get(mode)).copied().unwrap_or(0);
+        sig(n as f64 / answers.max(1) as f64)
+    };
+    let base = frame.baseline.id.as_str();
+    let rates = counts
+        .iter()
+        .map(|(arm, modes)| {
+            let of = |mode: &String| out::ModeRate {
+                rate: rate(arm, mode),
+                change: (arm != base).then(|| sig(rate(arm, mode) - rate(base, mode))),
+            };
+            (arm.clone(), modes.keys().map(|mode| (mode.clone(), of(mode))).collect())
+        })
+        .collect();
     data.failure_modes = Some(out::FailureModes {
         registered_at_phase_2: on,
         categories: frame
@@ -374,7 +528,8 @@ fn failure_modes(
             })
             .collect(),
         test_set_counts: counts,
-        answers_per_arm: Some(verdict.n_rows as u64 * u64::from(frame.trials)),
+        test_set_rates: rates,
+        answers_per_arm: Some(answers),
     });
 }
 
@@ -453,6 +608,17 @@ fn iterations(data: &mut out::DataJson, record: &Record, state: &State) {
     }
 }
 
+fn design(record: &Record) -> Option<out::Design> {
+    record.entries.iter().find_map(|e| match &e.event {
+        Event::FrameLocked { design, .. } => design.as_ref().map(|d| out::Design {
+            test_rows: d.test_rows,
+            planned_effect_pp: sig(d.planned_effect_pp),
+            power: sig(d.power),
+        }),
+        _ => None,
+    })
+}
+
 fn operating(record: &Record) -> Vec<out::OperatingPoint> {
     let design = record.entries.iter().find_map(|e| match &e.event {
         Event::FrameLocked { design, .. } => design.as_ref(),
@@ -512,7 +678,7 @@ pub fn overfit(record: &Record, verdict: &Verdict) -> Result<Vec<(String, Overfi
     let Some(locked) = &state.locked else { return Ok(Vec::new()) };
     let versions: Vec<(ArmId, Version)> =
         record.frame(&state)?.all_arms().filter_map(|a| Some((a.id.clone(), *locked.get(&a.id)?))).collect();
-    let Some(dev) = dev_estimates(record, &versions)? else { return Ok(Vec::new()) };
+    let Some(dev) = dev_estimates(record, &versions, false)? else { return Ok(Vec::new()) };
     Ok(verdict
         .arms
         .iter()
@@ -527,35 +693,32 @@ pub fn overfit(record: &Record, verdict: &Verdict) -> Result<Vec<(String, Overfi
         .collect())
 }
 
-fn disclosures(record: &Record, state: &State, verdict: &Verdict) -> Result<Vec<out::Disclosure>, RecordError> {
-    let mut list: Vec<out::Disclosure> =
-        verdict.disclosures.iter().map(|d| out::Disclosure { id: serde_name(&d.kind), text: d.text.clone() }).collect();
-    for line in itera_core::audit::audit(&record.entries) {
-        if line.status == itera_core::audit::AuditStatus::Disclosed {
-            list.push(out::Disclosure { id: line.guard.name().to_owned(), text: line.evidence });
-        }
-    }
-    for (arm, alarm) in overfit(record, verdict)? {
-        if alarm.raised {
-            list.push(out::Disclosure {
-                id: "overfit-alarm".into(),
-                text: format!(
-                    "{arm}: the effect fell from {:+.1} pp on dev to {:+.1} pp on test, more than twice its noise ({:.1} pp)",
-                    alarm.dev_effect * 100.0,
-                    alarm.test_effect * 100.0,
-                    alarm.noise * 100.0
-                ),
-            });
-        }
-    }
-    let failed: u64 = record
-        .entries
+fn disclosures(
+    record: &Record,
+    state: &State,
+    verdict: &Verdict,
+    data: &out::DataJson,
+) -> Result<Vec<out::Disclosure>, RecordError> {
+    let mut list: Vec<out::Disclosure> = verdict
+        .disclosures
         .iter()
-        .filter_map(|e| match &e.event {
-            Event::PassCompleted { failed_calls, .. } => Some(*failed_calls),
-            _ => None,
-        })
-        .sum();
+        .map(|d| out::Disclosure { id: serde_name(&d.kind), text: polished(&d.text) })
+        .collect();
+    for line in data.audit.iter().filter(|l| l.status == out::AuditStatus::Disclosed) {
+        list.push(out::Disclosure { id: line.guard.clone(), text: line.evidence.clone() });
+    }
+    for (arm, alarm) in data.dev_to_test.iter().filter(|(_, alarm)| alarm.raised) {
+        list.push(out::Disclosure {
+            id: "overfit-alarm".into(),
+            text: format!(
+                "`{arm}`: the effect fell from {} pp on dev to {} pp on test, more than twice its noise ({:.1} pp)",
+                pp(alarm.dev_effect),
+                pp(alarm.test_effect),
+                alarm.noise * 100.0
+            ),
+        });
+    }
+    let failed = data.spend.map_or(0, |s| s.failed_calls);
     if failed > 0 {
         list.push(out::Disclosure { id: "failed-calls".into(), text: format!("{failed} call(s) failed and scored 0") });
     }
@@ -586,9 +749,11 @@ fn serde_name<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn verdict_out(verdict: &Verdict) -> out::Verdict {
+/// Adds what the rule says to what the gates said.
+fn verdict_out(data: &mut out::DataJson, verdict: &Verdict) {
     use itera_core::rule::Outcome as R;
-    let per_arm: Vec<out::ArmVerdict> = verdict
+    let at_the_gate = std::mem::take(&mut data.verdict);
+    let mut per_arm: Vec<out::ArmVerdict> = verdict
         .arms
         .iter()
         .map(|a| {
@@ -603,15 +768,19 @@ fn verdict_out(verdict: &Verdict) -> out::Verdict {
                 outcome,
                 slices,
                 clause: a.clause.id().to_owned(),
-                sentence: a.sentence.clone(),
+                sentence: polished(&a.sentence),
                 rows_needed,
+                p_value: some(a.p_arm.min(1.0)),
+                p_adjusted: some(a.p_holm.min(1.0)),
+                floor_open: a.slices.iter().filter(|s| !s.floor_holds).map(|s| s.slice.to_string()).collect(),
             }
         })
         .collect();
-    out::Verdict {
+    per_arm.extend(at_the_gate.per_arm);
+    data.verdict = out::Verdict {
         winner: verdict.family.winner.clone(),
         killed: per_arm.iter().filter(|a| a.outcome == out::Outcome::Kill).map(|a| a.arm.clone()).collect(),
-        rationale: verdict.family.sentence.clone(),
+        rationale: polished(&verdict.family.sentence),
         outcome: Some(match verdict.family.outcome {
             FamilyOutcome::Ship { .. } => out::Outcome::Ship,
             FamilyOutcome::Scope { .. } => out::Outcome::Scope,
@@ -619,5 +788,5 @@ fn verdict_out(verdict: &Verdict) -> out::Verdict {
             FamilyOutcome::Underpowered { .. } => out::Outcome::Underpowered,
         }),
         per_arm,
-    }
+    };
 }

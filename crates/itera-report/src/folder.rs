@@ -1,8 +1,10 @@
 //! The folder of a conclusion: a pure function of the record, and its verification.
 
+use crate::attestation;
 use crate::chart;
-use crate::documents::{conclusion_md, frame_md};
+use crate::conclusion::conclusion_md;
 use crate::figures::{figures, rejudge};
+use crate::frame_page::frame_md;
 use crate::record::{Record, RecordError};
 use itera_core::chain;
 use itera_core::command::{Move, permit};
@@ -20,17 +22,23 @@ use std::path::Path;
 /// # Errors
 /// When the record has no verdict or a figure cannot be computed or drawn.
 pub fn build(record: &Record) -> Result<BTreeMap<String, Vec<u8>>, RecordError> {
+    build_as(record, env!("CARGO_PKG_VERSION"))
+}
+
+/// [`build`] as the tool of that version signs it.
+fn build_as(record: &Record, tool_version: &str) -> Result<BTreeMap<String, Vec<u8>>, RecordError> {
     let data = figures(record)?;
-    let verdict = rejudge(record)?;
     let mut files = BTreeMap::new();
     files.insert("frame.md".to_owned(), frame_md(record)?.into_bytes());
-    files.insert("conclusion.md".to_owned(), conclusion_md(record, &data, &verdict)?.into_bytes());
+    files.insert("conclusion.md".to_owned(), conclusion_md(&data).into_bytes());
+    files.insert("report.html".to_owned(), crate::report_html::report_html(record, &data)?.into_bytes());
     files.insert("data.json".to_owned(), data.to_json().into_bytes());
     files.insert("scores.csv".to_owned(), record.scores_csv());
     files.insert("ledger.jsonl".to_owned(), record.ledger_jsonl());
     for (name, bytes) in chart::render_all(&data)? {
         files.insert(format!("charts/{name}"), bytes);
     }
+    files.insert(attestation::STATEMENT.to_owned(), attestation::statement(&files, &data, tool_version));
     Ok(files)
 }
 
@@ -72,6 +80,14 @@ impl Verification {
 /// # Errors
 /// When the ledger or the scores cannot be read at all; every difference is a failed check.
 pub fn verify(dir: &Path) -> Result<Verification, std::io::Error> {
+    verify_signed(dir, None)
+}
+
+/// [`verify`], and that the key of this id ([`attestation::key_id`]) has signed the attestation.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_signed(dir: &Path, signer: Option<&str>) -> Result<Verification, std::io::Error> {
     let ledger = std::fs::read(dir.join("ledger.jsonl"))?;
     let scores = std::fs::read(dir.join("scores.csv"))?;
     let mut v = Verification { checks: Vec::new() };
@@ -89,7 +105,9 @@ pub fn verify(dir: &Path) -> Result<Verification, std::io::Error> {
     v.say("order of the loop", order(&record));
     v.say("digests of passes", passes(&record));
     v.say("verdict", verdict(&record));
-    match build(&record) {
+    let statement = std::fs::read(dir.join(attestation::STATEMENT)).unwrap_or_default();
+    let written_by = attestation::tool_version(&statement);
+    match build_as(&record, written_by.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"))) {
         Err(error) => v.say("figures", Err(error.to_string())),
         Ok(files) => {
             for (name, bytes) in &files {
@@ -108,6 +126,19 @@ pub fn verify(dir: &Path) -> Result<Verification, std::io::Error> {
             }
         }
     }
+    match std::fs::read(dir.join(attestation::ENVELOPE)) {
+        Ok(envelope) => v.say(
+            attestation::ENVELOPE,
+            attestation::check(&envelope, &statement, signer)
+                .map(|keys| format!("signed by {}", keys.join(", ")))
+                .map_err(|e| e.to_string()),
+        ),
+        Err(_) => {
+            if let Some(signer) = signer {
+                v.say(attestation::ENVELOPE, Err(format!("is missing; a signature by {signer} was asked for")));
+            }
+        }
+    }
     Ok(v)
 }
 
@@ -121,7 +152,7 @@ fn extras(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(&sub) else { continue };
         for entry in entries.flatten() {
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if entry.path().is_file() && !files.contains_key(&name) {
+            if entry.path().is_file() && !files.contains_key(&name) && name != attestation::ENVELOPE {
                 found.push(name);
             }
         }

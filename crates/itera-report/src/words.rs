@@ -4,11 +4,70 @@ use itera_core::frame::{ArmRole, Frame, ScorerKind};
 use itera_core::rule::{EffectEvidence, FloorEvidence, GainMetric, Objective};
 use itera_core::sample::SampleSummary;
 
-/// Percentage points with a sign.
+/// Percentage points with a sign (a true minus); never a negative zero.
 pub fn pp(fraction: f64) -> String {
-    let value = fraction * 100.0;
-    let text = format!("{value:+.1}");
-    if text == "-0.0" { "+0.0".to_owned() } else { text }
+    let text = format!("{:+.1}", fraction * 100.0);
+    if text == "-0.0" { "+0.0".to_owned() } else { text.replace('-', "\u{2212}") }
+}
+
+/// Dollars, to three significant digits.
+pub fn usd(value: f64) -> String {
+    let size = value.abs();
+    let digits = match size {
+        0.0 => 0,
+        s if s >= 100.0 => 0,
+        s if s >= 1.0 => 2,
+        s => (2 - s.log10().floor() as i32).clamp(2, 9) as usize,
+    };
+    format!("{}${size:.digits$}", if value < 0.0 { "\u{2212}" } else { "" })
+}
+
+/// A count with commas between thousands.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A p-value as it is printed: four digits, and a bound where they are all zero.
+pub fn p_value(p: f64) -> String {
+    if p < 0.0001 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") }
+}
+
+/// A sentence of the rule as it is printed: `20.1pp` as `20.1 pp`, a p-value of 0.0000 as a bound.
+pub fn polished(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let text = text.replace("p = 0.0000", "p < 0.0001");
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("pp") {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let unit = before.ends_with(|c: char| c.is_ascii_digit())
+            && !after[2..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        out.push_str(if unit { " pp" } else { "pp" });
+        rest = &after[2..];
+    }
+    out.push_str(rest);
+    signed(&out)
+}
+
+/// A true minus before numbers that stand alone (not in names such as `gpt-4`).
+fn signed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut before = ' ';
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let minus = c == '-' && matches!(before, ' ' | '(' | '[') && chars.peek().is_some_and(char::is_ascii_digit);
+        out.push(if minus { '\u{2212}' } else { c });
+        before = c;
+    }
+    out
 }
 
 /// A number without trailing zeros.
@@ -28,7 +87,7 @@ pub fn rule(frame: &Frame) -> String {
         (Objective::Superiority, EffectEvidence::ProvenGain) => {
             format!("the lower bound of its effect is above 0 and its estimate is at least +{m} pp")
         }
-        (Objective::NonInferiority, _) => format!("the lower bound of its effect is above -{m} pp"),
+        (Objective::NonInferiority, _) => format!("the lower bound of its effect is above \u{2212}{m} pp"),
     };
     let gain = match &r.required_gain {
         None => String::new(),
@@ -151,4 +210,28 @@ pub fn distribution_table(sample: &SampleSummary) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_printed_for_people() {
+        assert_eq!((pp(-0.0004), pp(-0.058), pp(0.2)), ("+0.0".into(), "\u{2212}5.8".into(), "+20.0".into()));
+        assert_eq!((p_value(3e-9), p_value(0.0312)), ("p < 0.0001".into(), "p = 0.0312".into()));
+        assert_eq!(
+            (usd(0.0), usd(0.187_083), usd(-12.5), usd(1234.4)),
+            ("$0".into(), "$0.187".into(), "\u{2212}$12.50".into(), "$1234".into())
+        );
+        assert_eq!((count(7), count(1234), count(1_234_567)), ("7".into(), "1,234".into(), "1,234,567".into()));
+    }
+
+    #[test]
+    fn sentences_of_the_rule_are_polished() {
+        assert_eq!(
+            polished("is +20.1pp (-1.0pp to +2.0pp) for gpt-4 (adjusted p = 0.0000)"),
+            "is +20.1 pp (\u{2212}1.0 pp to +2.0 pp) for gpt-4 (adjusted p < 0.0001)"
+        );
+    }
 }

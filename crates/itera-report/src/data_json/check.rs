@@ -24,6 +24,7 @@ pub(super) fn validate(data: &DataJson) -> Result<(), DataError> {
     check.failure_modes(data);
     check.course(data);
     check.power(data);
+    check.record(data);
     check.verdict(data);
     if check.problems.is_empty() { Ok(()) } else { Err(DataError::Invalid { problems: check.problems }) }
 }
@@ -133,6 +134,9 @@ impl<'a> Check<'a> {
                 _ => {}
             }
             self.amount(&format!("{path}.cost_per_1k_usd"), arm.cost_per_1k_usd);
+            if let Some(mean) = arm.dev_mean {
+                self.share(&format!("{path}.dev_mean"), mean);
+            }
             if let Some(score) = arm.test_score {
                 let path = format!("{path}.test_score");
                 self.share(&format!("{path}.mean"), score.mean);
@@ -263,6 +267,14 @@ impl<'a> Check<'a> {
         if modes.answers_per_arm == Some(0) {
             self.say("failure_modes.answers_per_arm", "must be at least 1");
         }
+        for (arm, rates) in &modes.test_set_rates {
+            let path = format!("failure_modes.test_set_rates.{arm}");
+            self.known_arm(&path, arm);
+            for (mode, found) in rates {
+                self.share(&format!("{path}.{mode}.rate"), found.rate);
+                self.difference(&format!("{path}.{mode}.change"), found.change.unwrap_or(0.0));
+            }
+        }
         for (arm, counts) in &modes.test_set_counts {
             let path = format!("failure_modes.test_set_counts.{arm}");
             self.known_arm(&path, arm);
@@ -332,6 +344,36 @@ impl<'a> Check<'a> {
                 self.say(path, format!("the chances sum to {sum}, expected 1"));
             }
         }
+        if let Some(design) = data.design {
+            self.share("design.power", design.power);
+            self.within("design.planned_effect_pp", design.planned_effect_pp, -100.0, 100.0);
+        }
+    }
+
+    fn record(&mut self, data: &DataJson) {
+        if let Some(level) = data.interval_level {
+            self.share("interval_level", level);
+        }
+        if let Some(spend) = data.spend {
+            self.amount("spend.cost_usd", Some(spend.cost_usd));
+            if spend.failed_calls > spend.calls {
+                self.say("spend.failed_calls", format!("{} is more than the calls", spend.failed_calls));
+            }
+        }
+        for (i, cell) in data.sample.iter().flat_map(|s| &s.distribution).enumerate() {
+            let path = format!("sample.distribution[{i}]");
+            self.share(&format!("{path}.production_share"), cell.production_share);
+            self.share(&format!("{path}.sample_share"), cell.sample_share);
+            self.difference(&format!("{path}.gap"), cell.gap);
+        }
+        for (arm, found) in &data.dev_to_test {
+            let path = format!("dev_to_test.{arm}");
+            self.candidate(&path, arm);
+            self.difference(&format!("{path}.dev_effect"), found.dev_effect);
+            self.difference(&format!("{path}.test_effect"), found.test_effect);
+            self.within(&format!("{path}.drop"), found.drop, -2.0, 2.0);
+            self.amount(&format!("{path}.noise"), Some(found.noise));
+        }
     }
 
     fn verdict(&mut self, data: &DataJson) {
@@ -347,6 +389,14 @@ impl<'a> Check<'a> {
             self.candidate(&format!("{path}.arm"), &verdict.arm);
             for slice in &verdict.slices {
                 self.known_slice(&format!("{path}.slices"), slice);
+            }
+            for slice in &verdict.floor_open {
+                self.known_slice(&format!("{path}.floor_open"), slice);
+            }
+            for (key, p) in [("p_value", verdict.p_value), ("p_adjusted", verdict.p_adjusted)] {
+                if let Some(p) = p {
+                    self.share(&format!("{path}.{key}"), p);
+                }
             }
         }
     }
