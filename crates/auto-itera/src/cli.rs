@@ -64,7 +64,14 @@ enum Verb {
         /// Print the checks as JSON.
         #[arg(long)]
         json: bool,
+        /// Demand a signature by this key (a PEM file, as `attest --new-key` writes).
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
     },
+    /// Draw a chart from a data.json as PNG or SVG.
+    Chart(crate::chart_cmd::ChartArgs),
+    /// Sign the attestation of a conclusion, or make a key for it.
+    Attest(crate::attest_cmd::AttestArgs),
     /// Answer a hook of an editor: its JSON on stdin, the answer on stdout.
     Hook {
         /// Which hook.
@@ -93,7 +100,9 @@ pub fn run() -> ExitCode {
         Verb::Plan(args) => answered(|out| crate::plan_cmd::run(&args, out)),
         Verb::Analyze { scores, frame, json } => answered(|out| crate::analyze::run(&scores, &frame, json, out)),
         Verb::Confirm { id, project } => finish(runtime(crate::consent::in_terminal(id, project))),
-        Verb::Verify { dir, json } => verify(&dir, json),
+        Verb::Verify { dir, json, public_key } => verify(&dir, json, public_key.as_deref()),
+        Verb::Chart(args) => finish(crate::chart_cmd::run(&args)),
+        Verb::Attest(args) => finish(crate::attest_cmd::run(&args)),
         Verb::Hook { event } => finish(crate::hook::run(event)),
         Verb::Guards => print(&guards_page()),
         Verb::Tools => print(&tools_table()),
@@ -145,8 +154,12 @@ fn print(text: &str) -> ExitCode {
     finish(std::io::stdout().write_all(text.as_bytes()).map(|()| true).map_err(Into::into))
 }
 
-fn verify(dir: &std::path::Path, json: bool) -> ExitCode {
-    let found = match itera_report::folder::verify(dir) {
+fn verify(dir: &std::path::Path, json: bool, public_key: Option<&std::path::Path>) -> ExitCode {
+    let signer = match public_key.map(crate::attest_cmd::signer).transpose() {
+        Ok(signer) => signer,
+        Err(error) => return finish(Err(error)),
+    };
+    let found = match itera_report::folder::verify_signed(dir, signer.as_deref()) {
         Ok(found) => found,
         Err(error) => {
             return finish(Err(anyhow::anyhow!(

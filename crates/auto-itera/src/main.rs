@@ -3,6 +3,8 @@
 //! Without a verb it serves MCP over stdio. Every verb calls the same functions as the tools.
 
 mod analyze;
+mod attest_cmd;
+mod chart_cmd;
 mod cli;
 mod consent;
 mod demo;
