@@ -168,7 +168,11 @@ fn fence_of(root: &Path, cwd: &Path, tool: &str) -> Result<Fence, LedgerError> {
         }
     }
     let any = project.experiments()?.is_empty();
-    let folders = if any { Vec::new() } else { vec![project.state_dir(), fence::resolve(root, &project.key_dir().display().to_string())] };
+    let folders = if any {
+        Vec::new()
+    } else {
+        vec![project.state_dir(), fence::resolve(root, &project.key_dir().display().to_string())]
+    };
     keep_list(&project, &files);
     Ok(Fence { cwd: cwd.to_owned(), files, folders })
 }
@@ -229,7 +233,9 @@ fn session_start(input: &Value) -> Option<String> {
     let mut lines = Vec::new();
     for open in opened(input) {
         match open {
-            Err(why) => lines.push(format!("auto-itera: the record of this project's experiments cannot be read: {why}")),
+            Err(why) => {
+                lines.push(format!("auto-itera: the record of this project's experiments cannot be read: {why}"))
+            }
             Ok(open) => {
                 let stage = open.state.stage;
                 let unwritten = stage == Stage::Concluded && open.state.folder.is_none();
@@ -247,7 +253,10 @@ fn session_start(input: &Value) -> Option<String> {
                 if fenced(stage)
                     && let Some(frame) = &open.state.frame
                 {
-                    lines.push(format!("Its rows are sealed: do not read {} or .auto-itera by any means; read_rows shows train rows.", frame.source.path));
+                    lines.push(format!(
+                        "Its rows are sealed: do not read {} or .auto-itera by any means; read_rows shows train rows.",
+                        frame.source.path
+                    ));
                 }
             }
         }
@@ -295,7 +304,13 @@ mod tests {
     fn a_heartbeat_counts_calls_and_remembers_the_engines_own() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Heartbeat::read(dir.path()), None);
-        for tool in ["Read", "mcp__plugin_auto-itera_itera__source_rows", "Bash", "mcp__itera__open_test", "mcp__itera__nonsense"] {
+        for tool in [
+            "Read",
+            "mcp__plugin_auto-itera_itera__source_rows",
+            "Bash",
+            "mcp__itera__open_test",
+            "mcp__itera__nonsense",
+        ] {
             Heartbeat::beat(dir.path(), tool);
         }
         let beat = Heartbeat::read(dir.path()).unwrap();
@@ -320,8 +335,14 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("store.db"), "not a store").unwrap();
         fs::write(dir.path().join(".auto-itera").join(LIST), "data/odd.txt\n").unwrap();
-        let call = |command: &str| pre_tool_use(&json!({ "cwd": dir.path(), "tool_name": "Bash", "tool_input": { "command": command } }));
-        assert!(call("cat .auto-itera/x").is_some() && call("cat data/rows.csv").is_some() && call("cat data/odd.txt").is_some());
+        let call = |command: &str| {
+            pre_tool_use(&json!({ "cwd": dir.path(), "tool_name": "Bash", "tool_input": { "command": command } }))
+        };
+        assert!(
+            call("cat .auto-itera/x").is_some()
+                && call("cat data/rows.csv").is_some()
+                && call("cat data/odd.txt").is_some()
+        );
         assert_eq!(call("cargo build"), None);
         let own = json!({ "cwd": dir.path(), "tool_name": "mcp__itera__status", "tool_input": {} });
         assert_eq!(pre_tool_use(&own), None);

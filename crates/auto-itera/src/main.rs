@@ -14,6 +14,7 @@ mod hook;
 mod plan_cmd;
 mod plan_tool;
 mod requests;
+mod resources;
 mod server;
 mod tools;
 

@@ -17,8 +17,22 @@ const SCRIPT_BYTES: u64 = 512 * 1024;
 /// Tools of other makers that carry no path to read: plans, questions, delegations (whose own
 /// calls pass the fence in turn).
 const HARMLESS: &[&str] = &[
-    "Task", "Agent", "TodoWrite", "TaskCreate", "TaskUpdate", "TaskGet", "TaskList", "Skill", "AskUserQuestion",
-    "ExitPlanMode", "EnterPlanMode", "ToolSearch", "WebSearch", "SendMessage", "KillShell", "BashOutput",
+    "Task",
+    "Agent",
+    "TodoWrite",
+    "TaskCreate",
+    "TaskUpdate",
+    "TaskGet",
+    "TaskList",
+    "Skill",
+    "AskUserQuestion",
+    "ExitPlanMode",
+    "EnterPlanMode",
+    "ToolSearch",
+    "WebSearch",
+    "SendMessage",
+    "KillShell",
+    "BashOutput",
 ];
 
 /// Program options that make a search or copy descend into folders.
@@ -41,7 +55,8 @@ impl Sealed {
     /// A sealed file of a project.
     pub fn new(root: &Path, shown: &str, experiment: &str) -> Self {
         let path = resolve(root, shown);
-        let name = path.file_name().map_or_else(|| shown.to_owned(), |n| n.to_string_lossy().into_owned()).to_lowercase();
+        let name =
+            path.file_name().map_or_else(|| shown.to_owned(), |n| n.to_string_lossy().into_owned()).to_lowercase();
         Self { shown: shown.to_owned(), inode: inode(&path), path, experiment: experiment.to_owned(), name }
     }
 }
@@ -70,7 +85,10 @@ impl Fence {
         let text = |key: &str| input.get(key).and_then(Value::as_str);
         match tool {
             "Read" | "Edit" | "MultiEdit" | "Write" | "NotebookEdit" | "NotebookRead" | "LS" => {
-                ["file_path", "notebook_path", "path"].iter().filter_map(|k| text(k)).find_map(|p| self.path(&self.cwd, p))
+                ["file_path", "notebook_path", "path"]
+                    .iter()
+                    .filter_map(|k| text(k))
+                    .find_map(|p| self.path(&self.cwd, p))
             }
             "Grep" => self.search(text("path"), &globs(text("glob")), text("type")),
             "Glob" => self.listing(text("path"), text("pattern").unwrap_or("**")),
@@ -104,10 +122,13 @@ impl Fence {
         if let Some(denial) = self.resolved(&base) {
             return Some(denial);
         }
-        self.files.iter().find(|f| {
-            let Some(below) = relative(&f.path, &base) else { return false };
-            glob::reaches(globs.iter().map(String::as_str), &below) && kind.is_none_or(|k| kind_reaches(k, &f.name))
-        }).map(|f| narrow(f, "Search one folder that does not hold it, or exclude it"))
+        self.files
+            .iter()
+            .find(|f| {
+                let Some(below) = relative(&f.path, &base) else { return false };
+                glob::reaches(globs.iter().map(String::as_str), &below) && kind.is_none_or(|k| kind_reaches(k, &f.name))
+            })
+            .map(|f| narrow(f, "Search one folder that does not hold it, or exclude it"))
     }
 
     fn listing(&self, path: Option<&str>, pattern: &str) -> Option<Denial> {
@@ -122,9 +143,13 @@ impl Fence {
             Some(absolute) => (PathBuf::from("/"), absolute.to_owned()),
             None => (base, pattern.to_owned()),
         };
-        self.files.iter().find(|f| {
-            relative(&f.path, &base).is_some_and(|below| glob::braces(&pattern).iter().any(|p| glob::matches(p, &below)))
-        }).map(|f| narrow(f, "Use a pattern that does not match it"))
+        self.files
+            .iter()
+            .find(|f| {
+                relative(&f.path, &base)
+                    .is_some_and(|below| glob::braces(&pattern).iter().any(|p| glob::matches(p, &below)))
+            })
+            .map(|f| narrow(f, "Use a pattern that does not match it"))
     }
 
     /// Whether a shell command, or any text that might become one, names something fenced.
@@ -137,7 +162,9 @@ impl Fence {
         let lower = text.to_lowercase();
         if let Some(folder) = self.folders.iter().find(|f| {
             let end = f.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-            lower.contains(".auto-itera") || lower.contains(&f.display().to_string().to_lowercase()) || (end == "keys" && lower.contains("auto-itera/keys"))
+            lower.contains(".auto-itera")
+                || lower.contains(&f.display().to_string().to_lowercase())
+                || (end == "keys" && lower.contains("auto-itera/keys"))
         }) {
             return Some(store(folder));
         }
@@ -148,7 +175,9 @@ impl Fence {
         let spoken = without_exclusions(&text);
         for word in shell::words(&spoken) {
             for word in glob::braces(word) {
-                if let Some(denial) = self.word(&cwds, &word, runs_code).filter(|d| !(names_only && !d.0.contains(".auto-itera"))) {
+                if let Some(denial) =
+                    self.word(&cwds, &word, runs_code).filter(|d| !(names_only && !d.0.contains(".auto-itera")))
+                {
                     return Some(denial);
                 }
             }
@@ -209,18 +238,23 @@ impl Fence {
             let shown = folder.display().to_string();
             let depth = shown.split('/').count();
             // A leading `*` does not match a name that begins with a dot.
-            let literal = parts.get(depth - 1).is_some_and(|p| !p.starts_with(['*', '?', '[']) || !shown.contains("/.auto-itera"));
+            let literal = parts
+                .get(depth - 1)
+                .is_some_and(|p| !p.starts_with(['*', '?', '[']) || !shown.contains("/.auto-itera"));
             if literal && parts.len() >= depth && glob::matches(&parts[..depth].join("/"), &shown) {
                 return Some(store(folder));
             }
         }
         let last = word.rsplit('/').next().unwrap_or(word);
         let literal = last.chars().filter(|c| c.is_alphanumeric()).count();
-        self.files.iter().find(|f| {
-            glob::matches(&full, &f.path.display().to_string())
-                || absolute(cwd, &f.shown).to_str().is_some_and(|p| glob::matches(&full, p))
-                || (runs_code && literal >= 2 && glob::matches(last, &f.name))
-        }).map(|f| narrow(f, "Name the files you mean instead of a pattern that matches it"))
+        self.files
+            .iter()
+            .find(|f| {
+                glob::matches(&full, &f.path.display().to_string())
+                    || absolute(cwd, &f.shown).to_str().is_some_and(|p| glob::matches(&full, p))
+                    || (runs_code && literal >= 2 && glob::matches(last, &f.name))
+            })
+            .map(|f| narrow(f, "Name the files you mean instead of a pattern that matches it"))
     }
 
     /// Whether a command reads a whole folder in which a sealed file lies.
@@ -230,7 +264,8 @@ impl Fence {
         let always = matches!(program, "rg" | "ag" | "ack" | "tar" | "zip" | "rsync" | "ugrep") || git_grep;
         let sometimes = matches!(program, "grep" | "egrep" | "fgrep" | "cp" | "diff" | "7z" | "find" | "fd" | "mv")
             && (segment.iter().any(|w| RECURSIVE.contains(w)) || matches!(program, "7z" | "mv"))
-            || matches!(program, "find" | "fd") && segment.iter().any(|w| w.starts_with("-exec") || *w == "-x" || *w == "-X");
+            || matches!(program, "find" | "fd")
+                && segment.iter().any(|w| w.starts_with("-exec") || *w == "-x" || *w == "-X");
         if !always && !sometimes {
             return None;
         }
@@ -247,7 +282,12 @@ impl Fence {
             found
         };
         let mut globs = options(&["--glob", "--iglob", "--include", "-name", "-iname"], &["-g"]);
-        globs.extend(options(&["--exclude", "--exclude-dir"], &["-x"]).into_iter().filter(|_| program != "fd").map(|g| format!("!{g}")));
+        globs.extend(
+            options(&["--exclude", "--exclude-dir"], &["-x"])
+                .into_iter()
+                .filter(|_| program != "fd")
+                .map(|g| format!("!{g}")),
+        );
         let kind = options(&["--type"], &["-t"]).into_iter().next();
         let folders: Vec<PathBuf> = segment[1..]
             .iter()
@@ -255,12 +295,22 @@ impl Fence {
             .flat_map(|w| cwds.iter().map(move |c| resolve(c, w)))
             .filter(|p| p.is_dir())
             .collect();
-        let folders = if folders.is_empty() && (always || program.contains("grep") || program == "find") { cwds.to_vec() } else { folders };
-        self.files.iter().find(|f| {
-            folders.iter().any(|d| relative(&f.path, d).is_some_and(|below| {
-                glob::reaches(globs.iter().map(String::as_str), &below) && kind.as_deref().is_none_or(|k| kind_reaches(k, &f.name))
-            }))
-        }).map(|f| narrow(f, "Name the folders you mean, or exclude it"))
+        let folders = if folders.is_empty() && (always || program.contains("grep") || program == "find") {
+            cwds.to_vec()
+        } else {
+            folders
+        };
+        self.files
+            .iter()
+            .find(|f| {
+                folders.iter().any(|d| {
+                    relative(&f.path, d).is_some_and(|below| {
+                        glob::reaches(globs.iter().map(String::as_str), &below)
+                            && kind.as_deref().is_none_or(|k| kind_reaches(k, &f.name))
+                    })
+                })
+            })
+            .map(|f| narrow(f, "Name the folders you mean, or exclude it"))
     }
 
     /// Whether a script that the command runs names something fenced.
@@ -299,7 +349,8 @@ impl Fence {
             if plain.contains(".auto-itera") || plain.contains("auto-itera/keys") || inside {
                 return Some(said("the store"));
             }
-            let data = |w: &str| [".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".arrow"].iter().any(|e| w.ends_with(e));
+            let data =
+                |w: &str| [".csv", ".tsv", ".ndjson", ".jsonl", ".parquet", ".arrow"].iter().any(|e| w.ends_with(e));
             if shell::words(&plain).any(data) {
                 return Some(said("every data file"));
             }
@@ -317,7 +368,8 @@ pub fn is_own(tool: &str) -> bool {
 pub fn own_tool(tool: &str) -> Option<&str> {
     let rest = tool.strip_prefix("mcp__")?;
     let (server, name) = rest.rsplit_once("__")?;
-    (matches!(server, "plugin_auto-itera_itera" | "itera" | "auto-itera") && crate::tools::tool(name).is_some()).then_some(name)
+    (matches!(server, "plugin_auto-itera_itera" | "itera" | "auto-itera") && crate::tools::tool(name).is_some())
+        .then_some(name)
 }
 
 fn source(file: &Sealed) -> Denial {
@@ -330,13 +382,21 @@ fn source(file: &Sealed) -> Denial {
 fn narrow(file: &Sealed, how: &str) -> Denial {
     Denial(format!(
         "source-fenced: this call would reach {}, whose rows experiment {} has sealed. {how} (for example the glob `!{}`). Train rows come from `read_rows`.",
-        file.shown, file.experiment, file.shown.rsplit('/').next().unwrap_or(&file.shown)
+        file.shown,
+        file.experiment,
+        file.shown.rsplit('/').next().unwrap_or(&file.shown)
     ))
 }
 
 fn store(folder: &Path) -> Denial {
-    let what = if folder.file_name().is_some_and(|n| n == "keys") { "the keys of sealed rows (beside .auto-itera)" } else { ".auto-itera, the record and the sealed rows," };
-    Denial(format!("source-fenced: {what} cannot be read or changed by hand. `status` tells where the experiment stands, `read_rows` shows train rows, and `abandon` ends it."))
+    let what = if folder.file_name().is_some_and(|n| n == "keys") {
+        "the keys of sealed rows (beside .auto-itera)"
+    } else {
+        ".auto-itera, the record and the sealed rows,"
+    };
+    Denial(format!(
+        "source-fenced: {what} cannot be read or changed by hand. `status` tells where the experiment stands, `read_rows` shows train rows, and `abandon` ends it."
+    ))
 }
 
 /// The command without the words that keep a search away from files.
@@ -344,7 +404,10 @@ fn without_exclusions(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let excluded = |i: usize| {
         let option = |w: &str| matches!(w, "--exclude" | "--exclude-dir");
-        words[i].starts_with('!') || words[i].starts_with("--exclude=") || words[i].starts_with("--exclude-dir=") || (i > 0 && option(words[i - 1]))
+        words[i].starts_with('!')
+            || words[i].starts_with("--exclude=")
+            || words[i].starts_with("--exclude-dir=")
+            || (i > 0 && option(words[i - 1]))
     };
     (0..words.len()).filter(|i| !excluded(*i)).map(|i| words[i]).collect::<Vec<_>>().join(" ")
 }
@@ -538,7 +601,18 @@ mod tests {
     fn file_tools_are_denied_by_any_spelling_of_the_path() {
         let p = place();
         let full = p.root.join("data/rows.csv").display().to_string();
-        for path in [full.as_str(), "data/rows.csv", "./data/../data/rows.csv", "DATA/Rows.CSV", "src/link.txt", "src/linked/rows.csv", "src/hard.txt", ".auto-itera/project-id", "src/vault/experiments/e/store.db", ".AUTO-ITERA"] {
+        for path in [
+            full.as_str(),
+            "data/rows.csv",
+            "./data/../data/rows.csv",
+            "DATA/Rows.CSV",
+            "src/link.txt",
+            "src/linked/rows.csv",
+            "src/hard.txt",
+            ".auto-itera/project-id",
+            "src/vault/experiments/e/store.db",
+            ".AUTO-ITERA",
+        ] {
             for tool in ["Read", "Edit", "Write"] {
                 assert!(p.fence.judge(tool, &json!({ "file_path": path })).is_some(), "{tool} {path}");
             }
@@ -552,10 +626,27 @@ mod tests {
     fn searches_are_denied_unless_they_cannot_reach_the_source() {
         let p = place();
         let grep = |input: Value| p.fence.judge("Grep", &input);
-        for input in [json!({"pattern": "x"}), json!({"pattern": "x", "path": "data"}), json!({"pattern": "x", "path": "data/rows.csv"}), json!({"pattern": "x", "glob": "*.csv"}), json!({"pattern": "x", "type": "csv"}), json!({"pattern": "x", "glob": "**/*"}), json!({"pattern": "x", "path": ".auto-itera"}), json!({"pattern": "x", "path": "src/linked"}), json!({"pattern": "x", "glob": ".auto-itera/**"})] {
+        for input in [
+            json!({"pattern": "x"}),
+            json!({"pattern": "x", "path": "data"}),
+            json!({"pattern": "x", "path": "data/rows.csv"}),
+            json!({"pattern": "x", "glob": "*.csv"}),
+            json!({"pattern": "x", "type": "csv"}),
+            json!({"pattern": "x", "glob": "**/*"}),
+            json!({"pattern": "x", "path": ".auto-itera"}),
+            json!({"pattern": "x", "path": "src/linked"}),
+            json!({"pattern": "x", "glob": ".auto-itera/**"}),
+        ] {
             assert!(grep(input.clone()).is_some(), "{input}");
         }
-        for input in [json!({"pattern": "x", "path": "src"}), json!({"pattern": "x", "glob": "*.py"}), json!({"pattern": "x", "glob": "!data/rows.csv"}), json!({"pattern": "x", "glob": "!*.csv"}), json!({"pattern": "x", "type": "py"}), json!({"pattern": "x", "glob": "*.{py,md}, !x"})] {
+        for input in [
+            json!({"pattern": "x", "path": "src"}),
+            json!({"pattern": "x", "glob": "*.py"}),
+            json!({"pattern": "x", "glob": "!data/rows.csv"}),
+            json!({"pattern": "x", "glob": "!*.csv"}),
+            json!({"pattern": "x", "type": "py"}),
+            json!({"pattern": "x", "glob": "*.{py,md}, !x"}),
+        ] {
             assert_eq!(grep(input.clone()), None, "{input}");
         }
         let said = grep(json!({"pattern": "x"})).unwrap().0;
@@ -570,16 +661,51 @@ mod tests {
         let p = place();
         let full = p.root.join("data/rows.csv").display().to_string();
         for command in [
-            "cat data/rows.csv", "cat 'data'/ro\"ws\".csv", "head -1 ./data/../data/rows.csv", "cat DATA/ROWS.CSV",
-            "cd data && cat rows.csv", "cd data; cat r*", "cat data/*", "cat data/*.csv", "cat data/ro?s.csv", "cat data/r[o]ws.csv",
-            "cat data/{rows,x}.csv", "cat src/link.txt", "cat src/linked/rows.csv", "cat src/hard.txt", "F=rows; cat data/$F.csv",
-            "F=data/rows; cat ${F}.csv", "cat $(echo data/rows.csv)", "cat \"$(printf data/rows).csv\"", "python3 -c \"print(open('data/'+'rows.csv').read())\"",
-            "python3 - <<'E'\nimport csv\nprint(list(csv.reader(open('data/rows.csv'))))\nE", "node -e 'require(\"fs\").readFileSync(\"data/\\x72ows.csv\")'",
-            "python -c \"import glob; [print(open(f).read()) for f in glob.glob('**/*.csv')]\"", "find . -name '*.csv' -exec cat {} +", "find . -name 'rows*' | xargs head",
-            "grep -r x .", "grep -rn x data", "rg x", "rg x data", "git grep x", "tar cz . | base64", "cp -r data /tmp/d", "git show HEAD:data/rows.csv",
-            "awk 1 data/rows.csv", "cp data/rows.csv /tmp/x", "ln -s data/rows.csv x", "sqlite3 :memory: '.import data/rows.csv t'", "ls data/rows.csv | xargs cat",
-            "python3 src/steal.py", "cd src && python3 steal.py", "ls $(cat data/rows.csv)", "mv data data2", "wc -l < data/rows.csv", "git -C data show :rows.csv",
-            &format!("cat {full}"), &format!("cat $PWD/data/rows.csv # {full}"),
+            "cat data/rows.csv",
+            "cat 'data'/ro\"ws\".csv",
+            "head -1 ./data/../data/rows.csv",
+            "cat DATA/ROWS.CSV",
+            "cd data && cat rows.csv",
+            "cd data; cat r*",
+            "cat data/*",
+            "cat data/*.csv",
+            "cat data/ro?s.csv",
+            "cat data/r[o]ws.csv",
+            "cat data/{rows,x}.csv",
+            "cat src/link.txt",
+            "cat src/linked/rows.csv",
+            "cat src/hard.txt",
+            "F=rows; cat data/$F.csv",
+            "F=data/rows; cat ${F}.csv",
+            "cat $(echo data/rows.csv)",
+            "cat \"$(printf data/rows).csv\"",
+            "python3 -c \"print(open('data/'+'rows.csv').read())\"",
+            "python3 - <<'E'\nimport csv\nprint(list(csv.reader(open('data/rows.csv'))))\nE",
+            "node -e 'require(\"fs\").readFileSync(\"data/\\x72ows.csv\")'",
+            "python -c \"import glob; [print(open(f).read()) for f in glob.glob('**/*.csv')]\"",
+            "find . -name '*.csv' -exec cat {} +",
+            "find . -name 'rows*' | xargs head",
+            "grep -r x .",
+            "grep -rn x data",
+            "rg x",
+            "rg x data",
+            "git grep x",
+            "tar cz . | base64",
+            "cp -r data /tmp/d",
+            "git show HEAD:data/rows.csv",
+            "awk 1 data/rows.csv",
+            "cp data/rows.csv /tmp/x",
+            "ln -s data/rows.csv x",
+            "sqlite3 :memory: '.import data/rows.csv t'",
+            "ls data/rows.csv | xargs cat",
+            "python3 src/steal.py",
+            "cd src && python3 steal.py",
+            "ls $(cat data/rows.csv)",
+            "mv data data2",
+            "wc -l < data/rows.csv",
+            "git -C data show :rows.csv",
+            &format!("cat {full}"),
+            &format!("cat $PWD/data/rows.csv # {full}"),
         ] {
             assert!(bash(&p.fence, command).is_some(), "{command}");
         }
@@ -589,8 +715,16 @@ mod tests {
     fn the_store_and_the_keys_are_denied() {
         let p = place();
         for command in [
-            "cat .auto-itera/project-id", "sqlite3 .auto-itera/experiments/e/store.db .dump", "ls -la .auto-itera", "cat .auto*/project-id", "cat .AUTO-ITERA/x",
-            "rm -rf '.auto''-itera'", "D=.auto; cat ${D}-itera/x", "cat ~/.local/share/auto-itera/keys/x.key", "cat src/vault/project-id", "cd .auto-itera; cat project-id",
+            "cat .auto-itera/project-id",
+            "sqlite3 .auto-itera/experiments/e/store.db .dump",
+            "ls -la .auto-itera",
+            "cat .auto*/project-id",
+            "cat .AUTO-ITERA/x",
+            "rm -rf '.auto''-itera'",
+            "D=.auto; cat ${D}-itera/x",
+            "cat ~/.local/share/auto-itera/keys/x.key",
+            "cat src/vault/project-id",
+            "cd .auto-itera; cat project-id",
         ] {
             assert!(bash(&p.fence, command).is_some(), "{command}");
         }
@@ -600,9 +734,32 @@ mod tests {
     fn ordinary_work_goes_on() {
         let p = place();
         for command in [
-            "ls", "ls -la data", "git status", "git add data/rows.csv", "cargo build -p x", "python3 src/main.py", "cat src/main.py", "grep -n print src/main.py", "grep -rn print src",
-            "rg print -g '*.py'", "rg -t py print", "grep -r --include=*.py x .", "grep -r --exclude=rows.csv x .", "rg x --glob '!*.csv'", "cat other/rows.csv", "cat data/notes.md", "auto-itera verify docs/experiments/e",
-            "npm test", "git log --oneline | head", "echo narrows.csv", "cat throws.csv", "find . -name '*.py'", "ls *", "sed -n 1,5p src/main.py", "mkdir -p prompts && echo hi > prompts/v2.txt", "git commit -m 'a: b'",
+            "ls",
+            "ls -la data",
+            "git status",
+            "git add data/rows.csv",
+            "cargo build -p x",
+            "python3 src/main.py",
+            "cat src/main.py",
+            "grep -n print src/main.py",
+            "grep -rn print src",
+            "rg print -g '*.py'",
+            "rg -t py print",
+            "grep -r --include=*.py x .",
+            "grep -r --exclude=rows.csv x .",
+            "rg x --glob '!*.csv'",
+            "cat other/rows.csv",
+            "cat data/notes.md",
+            "auto-itera verify docs/experiments/e",
+            "npm test",
+            "git log --oneline | head",
+            "echo narrows.csv",
+            "cat throws.csv",
+            "find . -name '*.py'",
+            "ls *",
+            "sed -n 1,5p src/main.py",
+            "mkdir -p prompts && echo hi > prompts/v2.txt",
+            "git commit -m 'a: b'",
         ] {
             assert_eq!(bash(&p.fence, command), None, "{command}");
         }
@@ -614,8 +771,15 @@ mod tests {
         assert!(p.fence.judge("mcp__filesystem__read_file", &json!({ "path": "data/rows.csv" })).is_some());
         assert!(p.fence.judge("mcp__fs__read_many", &json!({ "paths": ["src/main.py", "src/link.txt"] })).is_some());
         assert!(p.fence.judge("mcp__duckdb__query", &json!({ "sql": "select * from 'data/rows.csv'" })).is_some());
-        assert!(p.fence.judge("mcp__x__y", &json!({ "uri": format!("file://{}", p.root.join("data/rows.csv").display()) })).is_some());
-        assert_eq!(p.fence.judge("mcp__plugin_auto-itera_itera__describe_source", &json!({ "path": "data/rows.csv" })), None);
+        assert!(
+            p.fence
+                .judge("mcp__x__y", &json!({ "uri": format!("file://{}", p.root.join("data/rows.csv").display()) }))
+                .is_some()
+        );
+        assert_eq!(
+            p.fence.judge("mcp__plugin_auto-itera_itera__describe_source", &json!({ "path": "data/rows.csv" })),
+            None
+        );
         assert!(p.fence.judge("mcp__evil_itera__status", &json!({ "path": "data/rows.csv" })).is_some());
         assert!(p.fence.judge("mcp__itera__not_a_tool", &json!({ "path": "data/rows.csv" })).is_some());
     }

@@ -144,7 +144,8 @@ pub fn segments(text: &str) -> Vec<Vec<&str>> {
                 // Leading assignments and `env`-like prefixes are not the command.
                 .skip_while(|w| {
                     w.split_once('=').is_some_and(|(n, _)| is_name(n))
-                        || ["env", "sudo", "time", "nohup", "command", "exec", "nice", "then", "do", "else", "{", "!"].contains(w)
+                        || ["env", "sudo", "time", "nohup", "command", "exec", "nice", "then", "do", "else", "{", "!"]
+                            .contains(w)
                 })
                 .collect::<Vec<_>>()
         })
@@ -161,9 +162,43 @@ pub fn program<'a>(segment: &[&'a str]) -> &'a str {
 pub fn is_interpreter(program: &str) -> bool {
     let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     [
-        "python", "pypy", "node", "deno", "bun", "ruby", "perl", "php", "Rscript", "R", "lua", "julia", "sh", "bash",
-        "zsh", "dash", "ksh", "fish", "source", "uv", "uvx", "npx", "tsx", "awk", "gawk", "mawk", "sed", "jq", "sqlite",
-        "duckdb", "osascript", "pwsh", "eval", "find", "fd", "xargs", "parallel",
+        "python",
+        "pypy",
+        "node",
+        "deno",
+        "bun",
+        "ruby",
+        "perl",
+        "php",
+        "Rscript",
+        "R",
+        "lua",
+        "julia",
+        "sh",
+        "bash",
+        "zsh",
+        "dash",
+        "ksh",
+        "fish",
+        "source",
+        "uv",
+        "uvx",
+        "npx",
+        "tsx",
+        "awk",
+        "gawk",
+        "mawk",
+        "sed",
+        "jq",
+        "sqlite",
+        "duckdb",
+        "osascript",
+        "pwsh",
+        "eval",
+        "find",
+        "fd",
+        "xargs",
+        "parallel",
     ]
     .contains(&stem)
         || program == "."
@@ -175,7 +210,8 @@ pub fn only_names(command: &str) -> bool {
         return false;
     }
     segments(command).iter().all(|s| match program(s) {
-        "ls" | "echo" | "cd" | "pwd" | "stat" | "test" | "[" | "du" | "basename" | "dirname" | "realpath" | "mkdir" | "true" => true,
+        "ls" | "echo" | "cd" | "pwd" | "stat" | "test" | "[" | "du" | "basename" | "dirname" | "realpath" | "mkdir"
+        | "true" => true,
         "git" => matches!(s.get(1), Some(&("add" | "status" | "check-ignore" | "ls-files"))),
         _ => false,
     })
