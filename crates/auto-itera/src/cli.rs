@@ -106,9 +106,10 @@ pub fn run() -> ExitCode {
         Verb::Hook { event } => finish(crate::hook::run(event)),
         Verb::Guards => print(&guards_page()),
         Verb::Tools => print(&tools_table()),
-        Verb::Schema => {
-            print(&format!("{}\n", serde_json::to_string_pretty(&itera_report::data_json::schema()).unwrap_or_default()))
-        }
+        Verb::Schema => print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&itera_report::data_json::schema()).unwrap_or_default()
+        )),
         Verb::DemoArm { rules } => finish(crate::demo::arm::answer(&rules).map(|()| true)),
     }
 }

@@ -38,7 +38,12 @@ pub(crate) async fn ask(
     context: &RequestContext<RoleServer>,
 ) -> Step {
     let offered = context.client_capabilities().is_some_and(|c| c.elicitation.is_some());
-    let id = request.arguments.as_ref().and_then(|a| a.get("experiment_id")).and_then(|v| v.as_str()).map(ExperimentId::from);
+    let id = request
+        .arguments
+        .as_ref()
+        .and_then(|a| a.get("experiment_id"))
+        .and_then(|v| v.as_str())
+        .map(ExperimentId::from);
     // A draft that cannot be locked is refused by the tool itself, without asking anybody.
     let (true, Ok(draft)) = (offered, engine.to_confirm(id.as_ref())) else { return Step::Known(Asked::NotOffered) };
     let message = format!(
@@ -124,7 +129,8 @@ pub(crate) async fn in_terminal(id: Option<String>, project: Option<PathBuf>) ->
 }
 
 fn said(envelope: &crate::envelope::Envelope) -> String {
-    let guards = envelope.refusal.iter().flat_map(|r| &r.guards).map(|g| format!("[{}] {}. {}", g.guard, g.why, g.remedy));
+    let guards =
+        envelope.refusal.iter().flat_map(|r| &r.guards).map(|g| format!("[{}] {}. {}", g.guard, g.why, g.remedy));
     let problems = envelope.problems.iter().map(|p| format!("{}: {}. {}", p.at, p.what, p.remedy));
     guards.chain(problems).collect::<Vec<_>>().join("; ")
 }
@@ -142,7 +148,10 @@ mod tests {
     #[test]
     fn only_an_accepted_yes_is_a_yes() {
         let read = |a, c| super::read(&reply(a, c));
-        assert_eq!(read(ElicitationAction::Accept, Some(json!({ "confirm": true }))), Asked::Confirmed(ConsentChannel::Elicited));
+        assert_eq!(
+            read(ElicitationAction::Accept, Some(json!({ "confirm": true }))),
+            Asked::Confirmed(ConsentChannel::Elicited)
+        );
         assert_eq!(read(ElicitationAction::Accept, Some(json!({ "confirm": false }))), Asked::Declined);
         assert_eq!(read(ElicitationAction::Accept, None), Asked::Declined);
         assert_eq!(read(ElicitationAction::Decline, Some(json!({ "confirm": true }))), Asked::Declined);
@@ -151,7 +160,9 @@ mod tests {
 
     #[test]
     fn the_form_is_an_object_of_primitives() {
-        let ElicitRequestParams::FormElicitationParams { requested_schema, .. } = form("?".into()) else { unreachable!() };
+        let ElicitRequestParams::FormElicitationParams { requested_schema, .. } = form("?".into()) else {
+            unreachable!()
+        };
         let schema = serde_json::to_value(requested_schema).unwrap();
         assert_eq!(schema["properties"]["confirm"]["type"], "boolean");
     }

@@ -2,7 +2,9 @@
 
 use itera_core::event::PlannedPoint;
 use itera_core::frame::{Frame, ShipRule};
-use itera_core::plan::{Design, OperatingCharacteristics, PlanError, Simulation, operating_characteristics, sample_size};
+use itera_core::plan::{
+    Design, OperatingCharacteristics, PlanError, Simulation, operating_characteristics, sample_size,
+};
 use itera_core::rule::{Objective, RuleSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,7 +70,8 @@ pub fn plan(request: &PlanRequest) -> Result<Value, PlanError> {
         let mut table = json!({ "discordance": discordance, "power": round(found.power), "reaches_power": found.reaches_power, "planned_effect_pp": found.planned_effect * 100.0, "points": points(&found), "assumptions": found.assumptions });
         if request.search_rows {
             let size = sample_size(&rule, &design, None, LARGEST_TEST, simulation())?;
-            table["rows_for_power"] = json!({ "rows": size.rows, "power": round(size.power), "searched_up_to": size.limit });
+            table["rows_for_power"] =
+                json!({ "rows": size.rows, "power": round(size.power), "searched_up_to": size.limit });
         }
         tables.push(table);
     }
@@ -79,7 +82,11 @@ pub fn plan(request: &PlanRequest) -> Result<Value, PlanError> {
 ///
 /// # Errors
 /// When the rule or the design is not well formed.
-pub fn of_frame(frame: &Frame, test_rows: u64, slices: &BTreeMap<String, f64>) -> Result<OperatingCharacteristics, PlanError> {
+pub fn of_frame(
+    frame: &Frame,
+    test_rows: u64,
+    slices: &BTreeMap<String, f64>,
+) -> Result<OperatingCharacteristics, PlanError> {
     let mut design = Design::new(test_rows as usize, 0.2).with_slices(slices.iter().map(|(n, s)| (n.clone(), *s)));
     design.arms = frame.arms.len().max(1);
     design.trials = frame.trials;

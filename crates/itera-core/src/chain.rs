@@ -84,14 +84,7 @@ pub fn extend(last: Option<&Entry>, events: Vec<Event>, at: jiff::Timestamp) -> 
         .map(|event| {
             seq += 1;
             let hash = hash(&prev, seq, at, &event);
-            let entry = Entry {
-                v: ENTRY_VERSION,
-                seq,
-                at,
-                prev: prev.clone(),
-                hash: hash.clone(),
-                event,
-            };
+            let entry = Entry { v: ENTRY_VERSION, seq, at, prev: prev.clone(), hash: hash.clone(), event };
             prev = hash;
             entry
         })
@@ -106,16 +99,10 @@ pub fn check(entries: &[Entry]) -> Result<(), ChainError> {
     let mut prev = genesis();
     for (expected, entry) in (1..).zip(entries) {
         if entry.v != ENTRY_VERSION {
-            return Err(ChainError::Version {
-                seq: expected,
-                version: entry.v,
-            });
+            return Err(ChainError::Version { seq: expected, version: entry.v });
         }
         if entry.seq != expected {
-            return Err(ChainError::Sequence {
-                expected,
-                found: entry.seq,
-            });
+            return Err(ChainError::Sequence { expected, found: entry.seq });
         }
         if entry.prev != prev {
             return Err(ChainError::Broken { seq: entry.seq });

@@ -97,10 +97,7 @@ impl Frame {
             failure_modes: self
                 .failure_modes
                 .iter()
-                .map(|m| FailureModeWeight {
-                    id: m.id.clone(),
-                    severity_weight: m.weight,
-                })
+                .map(|m| FailureModeWeight { id: m.id.clone(), severity_weight: m.weight })
                 .collect(),
         }
     }
@@ -197,8 +194,7 @@ impl ArmSpec {
     pub fn reference_file(&self) -> Option<(&str, u64)> {
         let (path, line) = self.reference.trim().rsplit_once(':')?;
         let line = line.parse().ok()?;
-        (!path.is_empty() && !path.contains("//") && !path.contains(char::is_whitespace))
-            .then_some((path, line))
+        (!path.is_empty() && !path.contains("//") && !path.contains(char::is_whitespace)).then_some((path, line))
     }
 
     /// The arm with the file its reference names among its files: this is what is snapshotted.
@@ -535,11 +531,7 @@ pub struct SplitPlan {
 
 impl Default for SplitPlan {
     fn default() -> Self {
-        Self {
-            train: 0.3,
-            dev: 0.5,
-            test: 0.2,
-        }
+        Self { train: 0.3, dev: 0.5, test: 0.2 }
     }
 }
 

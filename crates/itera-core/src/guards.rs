@@ -320,10 +320,7 @@ impl GuardId {
     /// # Panics
     /// Never: ids and entries come from one list.
     pub fn guard(self) -> &'static Guard {
-        GUARDS
-            .iter()
-            .find(|g| g.id == self)
-            .expect("every id has its entry")
+        GUARDS.iter().find(|g| g.id == self).expect("every id has its entry")
     }
 }
 
@@ -350,12 +347,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with the registry's remedy.
     pub fn new(guard: GuardId, attempted: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            guard,
-            attempted: attempted.into(),
-            why: why.into(),
-            remedy: guard.guard().remedy.to_owned(),
-        }
+        Self { guard, attempted: attempted.into(), why: why.into(), remedy: guard.guard().remedy.to_owned() }
     }
 
     /// The same with a remedy that fits the case better.
@@ -380,11 +372,7 @@ pub struct Problem {
 impl Problem {
     /// A problem.
     pub fn new(at: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            at: at.into(),
-            what: what.into(),
-            remedy: remedy.into(),
-        }
+        Self { at: at.into(), what: what.into(), remedy: remedy.into() }
     }
 }
 
@@ -409,12 +397,7 @@ impl Rejection {
     }
 
     /// Adds a problem.
-    pub fn problem(
-        &mut self,
-        at: impl Into<String>,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub fn problem(&mut self, at: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) {
         self.problems.push(Problem::new(at, what, remedy));
     }
 
@@ -423,29 +406,19 @@ impl Rejection {
     /// # Errors
     /// The rejection itself otherwise.
     pub fn or<T>(self, value: T) -> Result<T, Self> {
-        if self.is_empty() {
-            Ok(value)
-        } else {
-            Err(self)
-        }
+        if self.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
-        Self {
-            guards: vec![refusal],
-            problems: Vec::new(),
-        }
+        Self { guards: vec![refusal], problems: Vec::new() }
     }
 }
 
 impl From<Problem> for Rejection {
     fn from(problem: Problem) -> Self {
-        Self {
-            guards: Vec::new(),
-            problems: vec![problem],
-        }
+        Self { guards: Vec::new(), problems: vec![problem] }
     }
 }
 
@@ -459,10 +432,7 @@ impl fmt::Display for Rejection {
             f.write_str(&text)
         };
         for r in &self.guards {
-            line(
-                f,
-                format!("[{}] {} ({}). {}", r.guard, r.why, r.attempted, r.remedy),
-            )?;
+            line(f, format!("[{}] {} ({}). {}", r.guard, r.why, r.attempted, r.remedy))?;
         }
         for p in &self.problems {
             line(f, format!("{}: {}. {}", p.at, p.what, p.remedy))?;
@@ -483,19 +453,9 @@ mod tests {
         let names: BTreeSet<_> = GUARDS.iter().map(|g| g.id.name()).collect();
         assert_eq!(names.len(), GUARDS.len());
         for guard in GUARDS {
-            assert!(
-                guard
-                    .id
-                    .name()
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b == b'-')
-            );
+            assert!(guard.id.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
             for text in [guard.rule, guard.why, guard.remedy] {
-                assert!(
-                    text.ends_with('.') && text.len() > 20,
-                    "{}: {text}",
-                    guard.id
-                );
+                assert!(text.ends_with('.') && text.len() > 20, "{}: {text}", guard.id);
             }
             assert_eq!(serde_json::to_value(guard.id).unwrap(), guard.id.name());
         }

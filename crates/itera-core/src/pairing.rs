@@ -24,11 +24,7 @@ pub fn table(
     rows: &BTreeMap<RowId, RowMeta>,
     records: &[ScoreRecord],
 ) -> Result<Table, TableError> {
-    let candidates: Vec<&str> = arms
-        .iter()
-        .map(ArmId::as_str)
-        .filter(|a| *a != frame.baseline.id.as_str())
-        .collect();
+    let candidates: Vec<&str> = arms.iter().map(ArmId::as_str).filter(|a| *a != frame.baseline.id.as_str()).collect();
     let columns: Vec<&str> = frame.source.slices.iter().map(String::as_str).collect();
     let mut builder = TableBuilder::new(frame.baseline.id.as_str(), &candidates, &columns)?;
     if let Some(first) = columns.first() {
@@ -54,10 +50,7 @@ pub fn table(
             attributes: RowAttributes {
                 stratum: columns.first().and(slices.first().copied().flatten()),
                 cluster: meta.cluster.as_deref(),
-                severity: frame
-                    .severity
-                    .as_ref()
-                    .map(|s| meta.severity.max(s.cap * LEAST_SEVERITY)),
+                severity: frame.severity.as_ref().map(|s| meta.severity.max(s.cap * LEAST_SEVERITY)),
                 slices: &slices,
             },
             failure_modes: &modes,
@@ -109,18 +102,10 @@ pub fn row_means<'a>(
             sum.1 += 1;
         }
     }
-    sums.into_iter()
-        .map(|(row, (sum, n))| (row, sum / f64::from(n)))
-        .collect()
+    sums.into_iter().map(|(row, (sum, n))| (row, sum / f64::from(n))).collect()
 }
 
 /// Paired differences (after minus before) of the rows that both hold.
-pub fn differences(
-    before: &BTreeMap<RowId, f64>,
-    after: &BTreeMap<RowId, f64>,
-) -> BTreeMap<RowId, f64> {
-    after
-        .iter()
-        .filter_map(|(row, a)| Some((row.clone(), a - before.get(row)?)))
-        .collect()
+pub fn differences(before: &BTreeMap<RowId, f64>, after: &BTreeMap<RowId, f64>) -> BTreeMap<RowId, f64> {
+    after.iter().filter_map(|(row, a)| Some((row.clone(), a - before.get(row)?))).collect()
 }

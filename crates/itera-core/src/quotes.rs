@@ -30,10 +30,7 @@ impl Scan {
     pub fn new(text: &str) -> Self {
         let words = fold(text);
         let runs = words.windows(RUN_WORDS).map(hash).collect();
-        Self {
-            runs,
-            folded: format!(" {} ", words.join(" ")),
-        }
+        Self { runs, folded: format!(" {} ", words.join(" ")) }
     }
 
     /// Whether the text is too short to quote anything.
@@ -54,51 +51,32 @@ impl Scan {
         for row in known {
             free.extend(self.pieces(row));
         }
-        suspects
-            .into_iter()
-            .filter(|row| self.pieces(row).any(|p| !free.contains(&p)))
-            .count() as u64
+        suspects.into_iter().filter(|row| self.pieces(row).any(|p| !free.contains(&p))).count() as u64
     }
 
     /// Hashes of the pieces of a row that stand in the text.
     fn pieces<'a>(&'a self, row: &'a Map<String, Value>) -> impl Iterator<Item = u64> + 'a {
-        row.values()
-            .filter_map(Value::as_str)
-            .flat_map(move |value| {
-                let words = fold(value);
-                let mut found: Vec<u64> = words
-                    .windows(RUN_WORDS)
-                    .map(hash)
-                    .filter(|h| self.runs.contains(h))
-                    .collect();
-                let whole = words.join(" ");
-                if words.len() >= VALUE_WORDS
-                    && whole.len() >= VALUE_CHARS
-                    && self.folded.contains(&format!(" {whole} "))
-                {
-                    found.push(hash(&words));
-                }
-                found
-            })
+        row.values().filter_map(Value::as_str).flat_map(move |value| {
+            let words = fold(value);
+            let mut found: Vec<u64> = words.windows(RUN_WORDS).map(hash).filter(|h| self.runs.contains(h)).collect();
+            let whole = words.join(" ");
+            if words.len() >= VALUE_WORDS && whole.len() >= VALUE_CHARS && self.folded.contains(&format!(" {whole} ")) {
+                found.push(hash(&words));
+            }
+            found
+        })
     }
 }
 
 /// The lines that a unified diff adds.
 pub fn added_lines(diff: &str) -> String {
-    let added: Vec<&str> = diff
-        .lines()
-        .filter(|l| l.starts_with('+') && !l.starts_with("+++"))
-        .map(|l| &l[1..])
-        .collect();
+    let added: Vec<&str> =
+        diff.lines().filter(|l| l.starts_with('+') && !l.starts_with("+++")).map(|l| &l[1..]).collect();
     added.join("\n")
 }
 
 fn fold(text: &str) -> Vec<String> {
-    text.to_lowercase()
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|w| !w.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
 }
 
 fn hash(words: &[String]) -> u64 {
@@ -107,11 +85,7 @@ fn hash(words: &[String]) -> u64 {
         hasher.update(word.as_bytes());
         hasher.update(b" ");
     }
-    u64::from_le_bytes(
-        hasher.finalize().as_bytes()[..8]
-            .try_into()
-            .unwrap_or_default(),
-    )
+    u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -125,19 +99,12 @@ mod tests {
     #[test]
     fn a_quoted_value_is_found_whatever_its_case_and_punctuation() {
         let scan = Scan::new("if vendor == \"ACME Widgets, Ltd.\": return 'cogs'");
-        assert_eq!(
-            scan.quoted(
-                [],
-                [&row("Acme  widgets ltd"), &row("other vendor entirely")]
-            ),
-            1
-        );
+        assert_eq!(scan.quoted([], [&row("Acme  widgets ltd"), &row("other vendor entirely")]), 1);
     }
 
     #[test]
     fn a_run_of_words_is_found_inside_a_longer_row() {
-        let scan =
-            Scan::new("When the customer says the parcel never came to my door, answer lost.");
+        let scan = Scan::new("When the customer says the parcel never came to my door, answer lost.");
         let quoted = row("I am angry, the parcel never came to my door yesterday");
         assert_eq!(scan.quoted([], [&quoted]), 1);
     }
@@ -151,22 +118,12 @@ mod tests {
 
     #[test]
     fn common_words_and_short_labels_raise_no_alarm() {
-        let scan =
-            Scan::new("Classify the transaction as revenue, cogs or transfer. Answer in JSON.");
-        assert_eq!(
-            scan.quoted(
-                [],
-                [&row("revenue"), &row("transfer to savings"), &row("the")]
-            ),
-            0
-        );
+        let scan = Scan::new("Classify the transaction as revenue, cogs or transfer. Answer in JSON.");
+        assert_eq!(scan.quoted([], [&row("revenue"), &row("transfer to savings"), &row("the")]), 0);
     }
 
     #[test]
     fn added_lines_leave_out_headers_and_context() {
-        assert_eq!(
-            added_lines("--- a/x\n+++ b/x\n@@ -1 +1 @@\n same\n-old\n+new\n"),
-            "new"
-        );
+        assert_eq!(added_lines("--- a/x\n+++ b/x\n@@ -1 +1 @@\n same\n-old\n+new\n"), "new");
     }
 }

@@ -50,16 +50,9 @@ impl WorkItem {
 
 /// Every call of a pass, arms and trials interleaved in a seeded order: each (row, trial) is one
 /// block, blocks are shuffled, and the arms are shuffled within each block.
-pub fn work_plan(
-    arms: &[(ArmId, Version)],
-    rows: &[RowId],
-    trials: u32,
-    seed: u64,
-) -> Vec<WorkItem> {
+pub fn work_plan(arms: &[(ArmId, Version)], rows: &[RowId], trials: u32, seed: u64) -> Vec<WorkItem> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut blocks: Vec<(usize, u32)> = (0..rows.len())
-        .flat_map(|r| (1..=trials).map(move |t| (r, t)))
-        .collect();
+    let mut blocks: Vec<(usize, u32)> = (0..rows.len()).flat_map(|r| (1..=trials).map(move |t| (r, t))).collect();
     shuffle(&mut blocks, &mut rng);
     let mut order: Vec<usize> = (0..arms.len()).collect();
     let mut plan = Vec::with_capacity(blocks.len() * arms.len());
@@ -67,12 +60,7 @@ pub fn work_plan(
         shuffle(&mut order, &mut rng);
         for &a in &order {
             let (arm, version) = &arms[a];
-            plan.push(WorkItem {
-                arm: arm.clone(),
-                version: *version,
-                row: rows[row].clone(),
-                trial,
-            });
+            plan.push(WorkItem { arm: arm.clone(), version: *version, row: rows[row].clone(), trial });
         }
     }
     plan
@@ -85,9 +73,7 @@ fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
 }
 
 /// How a call ended.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallStatus {
     /// The arm answered.
@@ -122,17 +108,9 @@ impl CallStatus {
 
     /// The status of that snake-case name.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Ok,
-            Self::ExitCode,
-            Self::Signal,
-            Self::Timeout,
-            Self::OutputTooLarge,
-            Self::BadOutput,
-            Self::NotStarted,
-        ]
-        .into_iter()
-        .find(|s| s.as_str() == text)
+        [Self::Ok, Self::ExitCode, Self::Signal, Self::Timeout, Self::OutputTooLarge, Self::BadOutput, Self::NotStarted]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 }
 

@@ -66,13 +66,7 @@ impl SnapshotDiff {
     /// Diffs files given as `(path, before, after)`; equal ones are passed over. A file that is
     /// not UTF-8 is named without a text diff.
     pub fn between(files: &[FileChange]) -> Self {
-        let mut diff = Self {
-            text: String::new(),
-            added: 0,
-            removed: 0,
-            hunks: 0,
-            files: Vec::new(),
-        };
+        let mut diff = Self { text: String::new(), added: 0, removed: 0, hunks: 0, files: Vec::new() };
         for (path, before, after) in files {
             if before == after {
                 continue;
@@ -96,17 +90,12 @@ impl SnapshotDiff {
                 }
             }
             let mut unified = lines.unified_diff();
-            unified
-                .context_radius(2)
-                .header(&format!("a/{path}"), &format!("b/{path}"));
+            unified.context_radius(2).header(&format!("a/{path}"), &format!("b/{path}"));
             diff.hunks += unified.iter_hunks().count() as u64;
             diff.text.push_str(&unified.to_string());
         }
         if diff.text.len() > DIFF_LIMIT {
-            let cut = (0..=DIFF_LIMIT)
-                .rev()
-                .find(|i| diff.text.is_char_boundary(*i))
-                .unwrap_or(0);
+            let cut = (0..=DIFF_LIMIT).rev().find(|i| diff.text.is_char_boundary(*i)).unwrap_or(0);
             diff.text.truncate(cut);
             diff.text.push_str("\n[diff cut at 20,000 characters]\n");
         }
@@ -120,13 +109,7 @@ mod tests {
 
     #[test]
     fn a_diff_counts_lines_and_places_and_names_files() {
-        let file = |p: &str, a: &str, b: &str| {
-            (
-                p.to_owned(),
-                Some(a.as_bytes().to_vec()),
-                Some(b.as_bytes().to_vec()),
-            )
-        };
+        let file = |p: &str, a: &str, b: &str| (p.to_owned(), Some(a.as_bytes().to_vec()), Some(b.as_bytes().to_vec()));
         let diff = SnapshotDiff::between(&[
             file("same.txt", "x\n", "x\n"),
             file("p.txt", "one\ntwo\nthree\n", "one\n2\nthree\nfour\n"),

@@ -1,8 +1,6 @@
 //! The state of an experiment: always folded from its events, never stored.
 
-use crate::event::{
-    Event, GateDecision, GateRecord, IterationOutcome, PassKind, PassPlan, PilotArm, Proposal,
-};
+use crate::event::{Event, GateDecision, GateRecord, IterationOutcome, PassKind, PassPlan, PilotArm, Proposal};
 use crate::frame::{ArmSpec, Frame};
 use crate::ids::{ArmId, Digest, ExperimentId, RowId, Split, Version};
 use crate::rule::Verdict;
@@ -13,9 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an experiment stands.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Nothing yet, or a draft of the frame.
@@ -75,14 +71,7 @@ impl Stage {
             Self::Sourced => &["pilot", "read_rows", "abandon"],
             Self::Piloted => &["score_start", "pilot", "read_rows", "abandon"],
             Self::Scoring => &["score_wait", "score_cancel"],
-            Self::Scored => &[
-                "diagnose",
-                "propose",
-                "read_rows",
-                "gate",
-                "lock_arms",
-                "abandon",
-            ],
+            Self::Scored => &["diagnose", "propose", "read_rows", "gate", "lock_arms", "abandon"],
             Self::Iterating => &["pilot", "score_start", "read_rows", "abandon"],
             Self::Gated => &["propose", "lock_arms", "diagnose", "read_rows", "abandon"],
             Self::Locked => &["open_test", "abandon"],
@@ -135,20 +124,14 @@ impl ArmState {
     ///
     /// Before a gate this is the newest; after it, the latest gate-passed one.
     pub fn effective(&self) -> Version {
-        (1..=self.newest())
-            .rev()
-            .find(|v| self.sound(*v))
-            .unwrap_or(1)
+        (1..=self.newest()).rev().find(|v| self.sound(*v)).unwrap_or(1)
     }
 
     fn sound(&self, version: Version) -> bool {
         let Some(v) = self.version(version) else {
             return false;
         };
-        v.kept != Some(false)
-            && v.proposal
-                .as_ref()
-                .is_none_or(|p| p.builds_on == 1 || self.sound(p.builds_on))
+        v.kept != Some(false) && v.proposal.as_ref().is_none_or(|p| p.builds_on == 1 || self.sound(p.builds_on))
     }
 }
 
@@ -229,10 +212,7 @@ impl State {
 
     /// The last complete dev pass.
     pub fn last_dev_pass(&self) -> Option<&PassState> {
-        self.passes
-            .iter()
-            .rev()
-            .find(|p| p.plan.kind == PassKind::Dev && p.records_digest.is_some())
+        self.passes.iter().rev().find(|p| p.plan.kind == PassKind::Dev && p.records_digest.is_some())
     }
 
     /// The test pass.
@@ -259,10 +239,7 @@ impl State {
         self.sprint.last().filter(|p| {
             !self.passes.iter().any(|pass| {
                 pass.records_digest.is_some()
-                    && pass
-                        .iteration
-                        .as_ref()
-                        .is_some_and(|i| i.arm == p.arm && i.version == p.version)
+                    && pass.iteration.as_ref().is_some_and(|i| i.arm == p.arm && i.version == p.version)
             })
         })
     }
@@ -278,20 +255,12 @@ impl State {
 
     /// Calls planned by all passes that were not cancelled.
     pub fn planned_calls(&self) -> u64 {
-        self.passes
-            .iter()
-            .filter(|p| !p.cancelled)
-            .map(|p| p.plan.calls)
-            .sum()
+        self.passes.iter().filter(|p| !p.cancelled).map(|p| p.plan.calls).sum()
     }
 
     /// Split a row belongs to now, given the split it was drawn into.
     pub fn split_now(&self, row: &RowId, drawn: Split) -> Split {
-        if drawn == Split::Dev && self.demoted.contains(row) {
-            Split::Train
-        } else {
-            drawn
-        }
+        if drawn == Split::Dev && self.demoted.contains(row) { Split::Train } else { drawn }
     }
 }
 
@@ -306,11 +275,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
             state.stage = Stage::Draft;
         }
         Event::FrameConfirmed { frame_hash } => state.confirmed = Some(frame_hash.clone()),
-        Event::FrameLocked {
-            frame_hash,
-            snapshots,
-            ..
-        } => {
+        Event::FrameLocked { frame_hash, snapshots, .. } => {
             state.frame_hash = Some(frame_hash.clone());
             if let Some(frame) = &state.frame {
                 for spec in frame.all_arms() {
@@ -339,12 +304,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
             state.sample = Some((**summary).clone());
             state.stage = Stage::Sourced;
         }
-        Event::ArmPrepared {
-            arm,
-            version,
-            state_digest,
-            ..
-        } => {
+        Event::ArmPrepared { arm, version, state_digest, .. } => {
             if let Some(v) = version_mut(&mut state, arm, *version) {
                 v.state_digest = Some(state_digest.clone());
             }
@@ -383,13 +343,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
                 iteration: None,
             });
         }
-        Event::PassCompleted {
-            pass,
-            records_digest,
-            cost_usd,
-            iteration,
-            ..
-        } => {
+        Event::PassCompleted { pass, records_digest, cost_usd, iteration, .. } => {
             if let Some(p) = state.passes.iter_mut().find(|p| p.plan.pass == *pass) {
                 p.records_digest = Some(records_digest.clone());
                 p.cost_usd = *cost_usd;
@@ -426,11 +380,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
                 });
             }
             // A proposal in the place of an unscored one withdraws it.
-            if state
-                .sprint
-                .last()
-                .is_some_and(|p| p.iteration == proposal.iteration)
-            {
+            if state.sprint.last().is_some_and(|p| p.iteration == proposal.iteration) {
                 let withdrawn = state.sprint.pop();
                 if let Some(p) = withdrawn
                     && let Some(v) = version_mut(&mut state, &p.arm, p.version)
@@ -473,22 +423,11 @@ pub fn evolve(mut state: State, event: &Event) -> State {
     state
 }
 
-fn version_mut<'a>(
-    state: &'a mut State,
-    arm: &ArmId,
-    version: Version,
-) -> Option<&'a mut ArmVersion> {
-    state
-        .arms
-        .get_mut(arm)?
-        .versions
-        .get_mut(version.checked_sub(1)? as usize)
+fn version_mut<'a>(state: &'a mut State, arm: &ArmId, version: Version) -> Option<&'a mut ArmVersion> {
+    state.arms.get_mut(arm)?.versions.get_mut(version.checked_sub(1)? as usize)
 }
 
 /// Whether the last gate said that no candidate is left.
 pub fn nothing_left(state: &State) -> bool {
-    state
-        .gates
-        .last()
-        .is_some_and(|g| g.decision == GateDecision::Kill)
+    state.gates.last().is_some_and(|g| g.decision == GateDecision::Kill)
 }

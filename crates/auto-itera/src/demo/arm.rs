@@ -36,7 +36,8 @@ pub fn answer(rules: &Path) -> anyhow::Result<()> {
     let input = &call["input"];
     let field = |name: &str| input[name].as_str().unwrap_or_default().to_owned();
     let seed = call["seed"].as_u64().unwrap_or(0);
-    let (code, sign) = classify(&rules, &field("tenant"), &field("description"), &field("counterparty"), &field("amount_text"), seed);
+    let (code, sign) =
+        classify(&rules, &field("tenant"), &field("description"), &field("counterparty"), &field("amount_text"), seed);
     let read = 220 + text.len() / 4 + if rules.read_counterparty { 60 } else { 0 };
     let wrote = 12;
     let answer = json!({
@@ -63,9 +64,9 @@ pub fn classify(
     let inflow = !amount_text.starts_with('-');
     let sign = if inflow { "in" } else { "out" };
     let number = said.split(' ').next().and_then(|n| n.parse::<u32>().ok());
-    let by_number = number.filter(|_| rules.trust_leading_number).and_then(|n| {
-        CODES.iter().find(|c| c.account == n / 1_000 && (c.name == "transfer" || c.inflow == inflow))
-    });
+    let by_number = number
+        .filter(|_| rules.trust_leading_number)
+        .and_then(|n| CODES.iter().find(|c| c.account == n / 1_000 && (c.name == "transfer" || c.inflow == inflow)));
     let own = rules.own_account_is_transfer && counterparty.starts_with(tenant);
     let by_word = || CODES.iter().find(|c| c.words.iter().any(|w| said.contains(w)));
     let by_party = || CODES.iter().filter(|_| rules.read_counterparty).find(|c| c.parties.contains(&counterparty));
@@ -82,7 +83,8 @@ pub fn classify(
 
 /// Where nothing tells: the commonest code of that direction, or by the seed another one.
 fn guess(inflow: bool, seed: u64) -> &'static str {
-    let options: Vec<&str> = CODES.iter().filter(|c| c.inflow == inflow && c.name != "transfer").map(|c| c.name).collect();
+    let options: Vec<&str> =
+        CODES.iter().filter(|c| c.inflow == inflow && c.name != "transfer").map(|c| c.name).collect();
     if seed % 100 < 60 { options[0] } else { options[(seed / 100) as usize % options.len()] }
 }
 
@@ -91,7 +93,13 @@ mod tests {
     use super::*;
 
     fn rules(counterparty: bool, number: bool, own: bool) -> Rules {
-        Rules { name: "t".into(), read_counterparty: counterparty, trust_leading_number: number, own_account_is_transfer: own, usd_per_1k_tokens: 0.001 }
+        Rules {
+            name: "t".into(),
+            read_counterparty: counterparty,
+            trust_leading_number: number,
+            own_account_is_transfer: own,
+            usd_per_1k_tokens: 0.001,
+        }
     }
 
     #[test]

@@ -42,10 +42,16 @@ fn write_inputs(root: &Path, period: u64) -> anyhow::Result<()> {
     std::fs::write(folder.join("transactions.csv"), world::transactions_csv(period))?;
     std::fs::write(folder.join("rules-v1.json"), rules("v1: description only", false, false, false))?;
     std::fs::write(folder.join("rules-v2.json"), rules("v2: description, then counterparty", true, false, false))?;
-    std::fs::write(folder.join("rules-v3.json"), rules("v3: leading account number, then description", false, true, false))?;
+    std::fs::write(
+        folder.join("rules-v3.json"),
+        rules("v3: leading account number, then description", false, true, false),
+    )?;
     let exe = std::env::current_exe()?;
     let launcher = folder.join("classify.sh");
-    std::fs::write(&launcher, format!("#!/bin/sh\nexec '{}' demo-arm \"$1\"\n", exe.display().to_string().replace('\'', "'\\''")))?;
+    std::fs::write(
+        &launcher,
+        format!("#!/bin/sh\nexec '{}' demo-arm \"$1\"\n", exe.display().to_string().replace('\'', "'\\''")),
+    )?;
     std::fs::set_permissions(&launcher, std::fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
@@ -136,7 +142,11 @@ impl Agent {
         self.title("What happens when someone cannot wait: the test is asked for early")?;
         let refused = self.try_call("open_test", json!({}), None).await?;
         for guard in refused["refusal"]["guards"].as_array().into_iter().flatten() {
-            self.say(&format!("refused by {}: {}\n", guard["id"].as_str().unwrap_or("?"), guard["why"].as_str().unwrap_or("")))?;
+            self.say(&format!(
+                "refused by {}: {}\n",
+                guard["id"].as_str().unwrap_or("?"),
+                guard["why"].as_str().unwrap_or("")
+            ))?;
         }
 
         self.title("Score: every arm on dev, three trials")?;
@@ -188,7 +198,11 @@ impl Agent {
         let data = &verdict["data"];
         self.say(&format!("\nVERDICT: {}\n", data["sentence"].as_str().unwrap_or("?")))?;
         for arm in data["arms"].as_array().into_iter().flatten() {
-            self.say(&format!("  {}: {}\n", arm["arm"].as_str().unwrap_or("?"), arm["sentence"].as_str().unwrap_or("?")))?;
+            self.say(&format!(
+                "  {}: {}\n",
+                arm["arm"].as_str().unwrap_or("?"),
+                arm["sentence"].as_str().unwrap_or("?")
+            ))?;
         }
         let folder = data["folder"].as_str().unwrap_or_default().to_owned();
         self.say(&format!("\nConclusion: {folder}/conclusion.md\nRecheck it:  auto-itera verify {folder}\n"))?;
@@ -269,9 +283,19 @@ impl Agent {
 fn effects(answer: &Value) -> String {
     let mut text = String::new();
     for arm in answer["data"]["arms"].as_array().into_iter().flatten() {
-        text.push_str(&format!("{}: {} pp, 95% {}\n", arm["arm"].as_str().unwrap_or("?"), arm["effect"]["pp"], arm["effect"]["ci95_pp"]));
+        text.push_str(&format!(
+            "{}: {} pp, 95% {}\n",
+            arm["arm"].as_str().unwrap_or("?"),
+            arm["effect"]["pp"],
+            arm["effect"]["ci95_pp"]
+        ));
         for slice in arm["slices"].as_array().into_iter().flatten() {
-            text.push_str(&format!("   {}: {} pp, 95% {}\n", slice["slice"].as_str().unwrap_or("?"), slice["effect"]["pp"], slice["effect"]["ci95_pp"]));
+            text.push_str(&format!(
+                "   {}: {} pp, 95% {}\n",
+                slice["slice"].as_str().unwrap_or("?"),
+                slice["effect"]["pp"],
+                slice["effect"]["ci95_pp"]
+            ));
         }
     }
     text

@@ -24,13 +24,55 @@ pub struct Code {
 
 /// All codes; a transfer to or from an own account is told by the counterparty alone.
 pub static CODES: &[Code] = &[
-    Code { name: "revenue", inflow: true, words: &["payout", "invoice paid", "settlement"], parties: &["Northgate Retail", "Brightline Stores", "Halden Group"], account: 4 },
-    Code { name: "refund", inflow: true, words: &["refund", "credit note"], parties: &["Returns Desk", "Claims Office"], account: 3 },
-    Code { name: "cogs", inflow: false, words: &["materials", "freight", "wholesale"], parties: &["Orrin Freight", "Castell Timber", "Pell Wholesale"], account: 5 },
-    Code { name: "payroll", inflow: false, words: &["salary", "wages", "payroll"], parties: &["Payday Services", "Wagehouse"], account: 6 },
-    Code { name: "software", inflow: false, words: &["subscription", "licence", "hosting"], parties: &["Cloudberry Hosting", "Seatware"], account: 7 },
-    Code { name: "rent", inflow: false, words: &["lease", "rent"], parties: &["Millbank Estates", "Tarn Property"], account: 8 },
-    Code { name: "tax", inflow: false, words: &["vat", "duty", "levy"], parties: &["Revenue Office", "Customs House"], account: 2 },
+    Code {
+        name: "revenue",
+        inflow: true,
+        words: &["payout", "invoice paid", "settlement"],
+        parties: &["Northgate Retail", "Brightline Stores", "Halden Group"],
+        account: 4,
+    },
+    Code {
+        name: "refund",
+        inflow: true,
+        words: &["refund", "credit note"],
+        parties: &["Returns Desk", "Claims Office"],
+        account: 3,
+    },
+    Code {
+        name: "cogs",
+        inflow: false,
+        words: &["materials", "freight", "wholesale"],
+        parties: &["Orrin Freight", "Castell Timber", "Pell Wholesale"],
+        account: 5,
+    },
+    Code {
+        name: "payroll",
+        inflow: false,
+        words: &["salary", "wages", "payroll"],
+        parties: &["Payday Services", "Wagehouse"],
+        account: 6,
+    },
+    Code {
+        name: "software",
+        inflow: false,
+        words: &["subscription", "licence", "hosting"],
+        parties: &["Cloudberry Hosting", "Seatware"],
+        account: 7,
+    },
+    Code {
+        name: "rent",
+        inflow: false,
+        words: &["lease", "rent"],
+        parties: &["Millbank Estates", "Tarn Property"],
+        account: 8,
+    },
+    Code {
+        name: "tax",
+        inflow: false,
+        words: &["vat", "duty", "levy"],
+        parties: &["Revenue Office", "Customs House"],
+        account: 2,
+    },
     Code { name: "transfer", inflow: true, words: &["own account"], parties: &[], account: 1 },
 ];
 
@@ -55,12 +97,20 @@ pub fn transactions_csv(period: u64) -> String {
             84..91 => &CODES[6],
             _ => &CODES[7],
         };
-        let tenant = format!("{}-{:03}", if enterprise { "ent" } else { "smb" }, rng.random_range(0..if enterprise { 320 } else { 400 }));
+        let tenant = format!(
+            "{}-{:03}",
+            if enterprise { "ent" } else { "smb" },
+            rng.random_range(0..if enterprise { 320 } else { 400 })
+        );
         let transfer = code.name == "transfer";
         // A transfer says so in its words less often than other codes do.
         let worded = rng.random_bool(if transfer { 0.35 } else { 0.60 });
         let told = rng.random_bool(0.76);
-        let word = if worded { *pick(&mut rng, code.words) } else { *pick(&mut rng, &["payment", "online banking", "reference", "standing order", "card"]) };
+        let word = if worded {
+            *pick(&mut rng, code.words)
+        } else {
+            *pick(&mut rng, &["payment", "online banking", "reference", "standing order", "card"])
+        };
         let reference: u32 = rng.random_range(100_000..999_999);
         let number = if enterprise {
             rng.random_bool(0.19).then(|| code.account * 1_000 + rng.random_range(100..900))

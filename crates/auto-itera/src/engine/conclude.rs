@@ -81,8 +81,9 @@ impl Engine {
             let (Some(frame), Some(sample)) = (&experiment.state.frame, &experiment.state.sample) else {
                 return Err(experiment.problem("frame", "there is no frame", "Call `status`."));
             };
-            let table = itera_core::pairing::table(frame, sample, &arms, &record.rows, &scores)
-                .map_err(|e| experiment.problem("scores", e, "The scores cannot be judged; the experiment can only be abandoned."))?;
+            let table = itera_core::pairing::table(frame, sample, &arms, &record.rows, &scores).map_err(|e| {
+                experiment.problem("scores", e, "The scores cannot be judged; the experiment can only be abandoned.")
+            })?;
             experiment.commit(Command::Verdict(ReachVerdict { table, records_digest: records_digest(&scores) }))?;
         }
         self.write_folder(&mut experiment)?;
@@ -106,8 +107,13 @@ impl Engine {
             return Ok(());
         }
         let record = experiment.record()?;
-        let files = itera_report::folder::build(&record)
-            .map_err(|e| experiment.problem("conclusion", super::runtime::causes(&e), "The verdict stands in the ledger; report this message."))?;
+        let files = itera_report::folder::build(&record).map_err(|e| {
+            experiment.problem(
+                "conclusion",
+                super::runtime::causes(&e),
+                "The verdict stands in the ledger; report this message.",
+            )
+        })?;
         let folder = format!("docs/experiments/{}", experiment.id);
         write_whole(&self.root.join(&folder), &files).map_err(|e| {
             experiment.problem(&folder, e, "Make room on the disk or give write access, then call `verdict` again: the verdict stands in the ledger.")
@@ -149,14 +155,21 @@ impl Engine {
             None => self.latest_concluded()?,
         };
         let Some(folder) = experiment.state.folder.clone() else {
-            return Err(experiment.problem("chart", "the experiment has no conclusion yet", "Call `verdict` first; until then `diagnose` shows the numbers."));
+            return Err(experiment.problem(
+                "chart",
+                "the experiment has no conclusion yet",
+                "Call `verdict` first; until then `diagnose` shows the numbers.",
+            ));
         };
         let name = format!("charts/{}.png", input.chart.stem());
         let path = self.root.join(&folder).join(&name);
-        let png = std::fs::read(&path).map_err(|e| experiment.problem(&name, e, "Restore the folder from version control, or run `auto-itera verify` on it."))?;
+        let png = std::fs::read(&path).map_err(|e| {
+            experiment.problem(&name, e, "Restore the folder from version control, or run `auto-itera verify` on it.")
+        })?;
         let data = std::fs::read(self.root.join(&folder).join("data.json"))
             .map_err(|e| experiment.problem("data.json", e, "Restore the folder from version control."))?;
-        let data = itera_report::data_json::parse(&data).map_err(|e| experiment.problem("data.json", e, "Restore the folder from version control."))?;
+        let data = itera_report::data_json::parse(&data)
+            .map_err(|e| experiment.problem("data.json", e, "Restore the folder from version control."))?;
         let mut answer = experiment.answer(json!({
             "chart": input.chart,
             "file": format!("{folder}/{name}"),
@@ -177,11 +190,15 @@ impl Engine {
                 return Ok(experiment);
             }
         }
-        Err(super::rejected(None, None, itera_core::guards::Problem::new(
-            "experiment_id",
-            "no experiment is concluded",
-            "Call `verdict` first; until then `diagnose` shows the numbers.",
-        )))
+        Err(super::rejected(
+            None,
+            None,
+            itera_core::guards::Problem::new(
+                "experiment_id",
+                "no experiment is concluded",
+                "Call `verdict` first; until then `diagnose` shows the numbers.",
+            ),
+        ))
     }
 }
 

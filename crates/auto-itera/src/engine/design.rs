@@ -27,8 +27,16 @@ impl Engine {
                 envelope.next = vec!["frame".into()];
                 envelope
             }
-            Ok(Err(error)) => *rejected(None, None, Problem::new("plan", error.to_string(), "Give rows, shares and rates within their ranges.")),
-            Err(_) => *rejected(None, None, Problem::new("plan", "the simulation failed inside", "Report it with the arguments.")),
+            Ok(Err(error)) => *rejected(
+                None,
+                None,
+                Problem::new("plan", error.to_string(), "Give rows, shares and rates within their ranges."),
+            ),
+            Err(_) => *rejected(
+                None,
+                None,
+                Problem::new("plan", "the simulation failed inside", "Report it with the arguments."),
+            ),
         }
     }
 
@@ -44,7 +52,12 @@ impl Engine {
                 Some(mix) => mix.clone(),
                 // Without a registered mix the values are counted, not read: equal shares stand in.
                 None => {
-                    let n = description.columns.iter().find(|c| &c.name == first).map_or(1, |c| c.distinct.count).clamp(1, 20);
+                    let n = description
+                        .columns
+                        .iter()
+                        .find(|c| &c.name == first)
+                        .map_or(1, |c| c.distinct.count)
+                        .clamp(1, 20);
                     (1..=n).map(|i| (format!("{first} {i}"), 1.0 / n as f64)).collect()
                 }
             },

@@ -20,7 +20,8 @@ impl Experiment {
             })
             .max()
             .unwrap_or(0);
-        let seen = Heartbeat::read(self.store.folder()).and_then(|b| b.tools.get(tool).copied()).filter(|n| *n > before);
+        let seen =
+            Heartbeat::read(self.store.folder()).and_then(|b| b.tools.get(tool).copied()).filter(|n| *n > before);
         self.append(vec![Event::FenceObserved { during: tool.to_owned(), seen }])
     }
 }

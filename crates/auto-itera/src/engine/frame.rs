@@ -3,8 +3,8 @@
 use super::{Answer, Asked, CallContext, Engine, Experiment, rejected, settle};
 use crate::envelope::Envelope;
 use crate::requests as ask;
-use itera_core::command::draft::{Draft, ReferenceFound};
 use itera_core::command::confirm::Confirm;
+use itera_core::command::draft::{Draft, ReferenceFound};
 use itera_core::command::lock::Lock;
 use itera_core::command::{Command, Move, abandon::Abandon, decide};
 use itera_core::event::{Consent, ConsentChannel};
@@ -21,7 +21,8 @@ use std::path::Path;
 impl Engine {
     /// `describe_source`.
     pub async fn describe_source(&self, input: ask::DescribeSource, _: CallContext) -> Envelope {
-        let described = itera_data::locate(&self.root, &input.path).and_then(|path| itera_data::describe(&path, input.format));
+        let described =
+            itera_data::locate(&self.root, &input.path).and_then(|path| itera_data::describe(&path, input.format));
         match described {
             Ok(description) => {
                 let mut envelope = Envelope::plain(serde_json::to_value(description).unwrap_or_default());
@@ -49,7 +50,8 @@ impl Engine {
             }
             None => {
                 // Refuse before anything is created.
-                let draft = Draft { id: ExperimentId::from("new"), frame: frame.clone(), references: references.clone() };
+                let draft =
+                    Draft { id: ExperimentId::from("new"), frame: frame.clone(), references: references.clone() };
                 decide(&State::default(), Command::Draft(draft)).map_err(|r| rejected(None, None, r))?;
                 self.create(&frame.topic)?
             }
@@ -153,7 +155,11 @@ impl Engine {
                     contents.insert(arm.id.clone(), files);
                     snapshots.insert(arm.id.clone(), (taken.snapshot, taken.blobs));
                 }
-                Err(error) => unusable.problem(format!("arm `{}`", arm.id), super::runtime::causes(&error), "Name existing files and folders of the project in `files`."),
+                Err(error) => unusable.problem(
+                    format!("arm `{}`", arm.id),
+                    super::runtime::causes(&error),
+                    "Name existing files and folders of the project in `files`.",
+                ),
             }
         }
         unusable.or(()).map_err(|r| experiment.reject(r))?;
@@ -168,7 +174,10 @@ impl Engine {
             consent,
             confirmed_hash: Digest(input.frame_hash),
             references: self.references(&frame),
-            snapshots: snapshots.iter().map(|(id, (s, _))| (id.clone(), s.clone())).collect::<BTreeMap<ArmId, Snapshot>>(),
+            snapshots: snapshots
+                .iter()
+                .map(|(id, (s, _))| (id.clone(), s.clone()))
+                .collect::<BTreeMap<ArmId, Snapshot>>(),
             diffs: diffs.clone(),
             source_digest: itera_data::locate(&self.root, &frame.source.path)
                 .ok()
@@ -206,7 +215,8 @@ impl Engine {
         let Some(frame) = &experiment.state.frame else {
             return Err(experiment.problem("frame", "there is no draft", "Write one with `frame`."));
         };
-        let mut text = format!("{}\n\nThese commands will run on this machine:\n", itera_report::words::frame_table(frame));
+        let mut text =
+            format!("{}\n\nThese commands will run on this machine:\n", itera_report::words::frame_table(frame));
         for arm in frame.all_arms() {
             text.push_str(&format!("- {}: {}\n", arm.id, arm.command.join(" ")));
             if !arm.prepare.is_empty() {
@@ -301,7 +311,9 @@ fn rule_sentence(frame: &Frame) -> String {
     let r = &frame.ship_rule;
     let margin = match r.objective {
         Objective::Superiority => format!("its effect is shown to be at least +{} pp", r.min_effect_pp.abs()),
-        Objective::NonInferiority => format!("it is shown to lose at most {} pp and the registered gain is proven", r.min_effect_pp.abs()),
+        Objective::NonInferiority => {
+            format!("it is shown to lose at most {} pp and the registered gain is proven", r.min_effect_pp.abs())
+        }
     };
     format!(
         "An arm ships if {margin} and no slice is shown to lose more than {} pp, with at most {:.0}% false ships over all arms and slices.",

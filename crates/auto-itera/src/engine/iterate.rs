@@ -8,8 +8,8 @@ use crate::requests as ask;
 use itera_core::command::lock_arms::LockArms;
 use itera_core::command::propose::{Propose, builds_on};
 use itera_core::command::{Command, Move, decide, gate};
-use itera_core::ids::{ArmId, RowId, Split, Version};
 use itera_core::event::FoldEvidence;
+use itera_core::ids::{ArmId, RowId, Split, Version};
 use itera_core::pairing::{HiddenFold, differences, row_means};
 use itera_core::quotes::{Scan, added_lines};
 use itera_core::rule::EffectEstimate;
@@ -40,7 +40,12 @@ impl Experiment {
     }
 
     /// Paired gain of a version over another on every dev row that both were scored on.
-    pub(super) fn gains(&self, arm: &ArmId, version: Version, over: Version) -> Result<BTreeMap<RowId, f64>, Box<Envelope>> {
+    pub(super) fn gains(
+        &self,
+        arm: &ArmId,
+        version: Version,
+        over: Version,
+    ) -> Result<BTreeMap<RowId, f64>, Box<Envelope>> {
         let means = |version: Version| -> Result<BTreeMap<RowId, f64>, Box<Envelope>> {
             let Some(pass) = self.state.dev_pass_of(arm, version) else { return Ok(BTreeMap::new()) };
             let scores = self.store.scores(pass.plan.pass).map_err(|e| self.fail(&e))?;
@@ -95,7 +100,14 @@ impl Engine {
             record
                 .scores
                 .iter()
-                .filter(|r| r.pass == pass.plan.pass && &r.arm == arm && r.version == version && pass.plan.rows.contains(&r.row) && !experiment.state.demoted.contains(&r.row) && !fold.holds(&r.row))
+                .filter(|r| {
+                    r.pass == pass.plan.pass
+                        && &r.arm == arm
+                        && r.version == version
+                        && pass.plan.rows.contains(&r.row)
+                        && !experiment.state.demoted.contains(&r.row)
+                        && !fold.holds(&r.row)
+                })
                 .cloned()
                 .collect()
         };
@@ -103,7 +115,8 @@ impl Engine {
         let base_scores = scores_of(&base.0, base.1);
         let base_means = row_means(&base_scores, &base.0, base.1);
         let mut arms = Vec::new();
-        let mut all_fail: BTreeMap<RowId, usize> = base_means.iter().filter(|(_, m)| **m == 0.0).map(|(r, _)| (r.clone(), 1)).collect();
+        let mut all_fail: BTreeMap<RowId, usize> =
+            base_means.iter().filter(|(_, m)| **m == 0.0).map(|(r, _)| (r.clone(), 1)).collect();
         for (arm, version) in versions.iter().skip(1) {
             let scores = scores_of(arm, *version);
             let means = row_means(&scores, arm, *version);
@@ -114,7 +127,8 @@ impl Engine {
             }
             let found = estimates.as_ref().and_then(|e| e.arm(arm.as_str()));
             let diffs = differences(&base_means, &means);
-            let list = |sign: f64| rows_that_differ(&diffs, sign, most, &metas, &frame.source.slices, &base_scores, &scores);
+            let list =
+                |sign: f64| rows_that_differ(&diffs, sign, most, &metas, &frame.source.slices, &base_scores, &scores);
             arms.push(json!({
                 "arm": arm,
                 "version": version,
@@ -143,7 +157,10 @@ impl Engine {
         }));
         for arm in &arms {
             if arm["no_effect_at_all"] == true {
-                answer = answer.notice(format!("`{}` differs from the baseline on no row: did its changed code run at all?", arm["arm"].as_str().unwrap_or("?")));
+                answer = answer.notice(format!(
+                    "`{}` differs from the baseline on no row: did its changed code run at all?",
+                    arm["arm"].as_str().unwrap_or("?")
+                ));
             }
         }
         if hard > 0 {
@@ -165,7 +182,10 @@ impl Engine {
             return Err(experiment.problem(
                 "arm",
                 "no such arm in the frame",
-                &format!("Name one of: {}.", experiment.state.arms.keys().map(ArmId::as_str).collect::<Vec<_>>().join(", ")),
+                &format!(
+                    "Name one of: {}.",
+                    experiment.state.arms.keys().map(ArmId::as_str).collect::<Vec<_>>().join(", ")
+                ),
             ));
         };
         let before = experiment.version(&input.arm, base)?.clone();
@@ -202,7 +222,11 @@ impl Engine {
             "diff": { "added": diff.added, "removed": diff.removed, "hunks": diff.hunks, "files": diff.files, "text": super::frame::cut(&diff.text, 6_000) },
         }));
         if diff.files.len() > 1 {
-            answer = answer.notice(format!("The change touches {} files in {} places: it must be one mechanism, or be split.", diff.files.len(), diff.hunks));
+            answer = answer.notice(format!(
+                "The change touches {} files in {} places: it must be one mechanism, or be split.",
+                diff.files.len(),
+                diff.hunks
+            ));
         }
         Ok(answer)
     }
@@ -256,7 +280,8 @@ impl Engine {
         experiment.permit(Move::LockArms)?;
         let train = experiment.fields_of(Split::Train)?;
         let test = experiment.fields_of(Split::Test)?;
-        let mut command = LockArms { changed: Vec::new(), quoted_test_rows: BTreeMap::new(), fingerprints: BTreeMap::new() };
+        let mut command =
+            LockArms { changed: Vec::new(), quoted_test_rows: BTreeMap::new(), fingerprints: BTreeMap::new() };
         for (arm, version) in experiment.state.live_arms() {
             match experiment.runtime(&arm, version) {
                 Ok(_) => {}
@@ -309,7 +334,8 @@ fn rows_that_differ(
     let mut rows: Vec<(&RowId, f64)> = diffs.iter().map(|(r, d)| (r, *d)).filter(|(_, d)| d * sign > 0.0).collect();
     rows.sort_by(|a, b| (b.1 * sign).total_cmp(&(a.1 * sign)).then(a.0.cmp(b.0)));
     let modes = |scores: &[ScoreRecord], row: &RowId| {
-        let mut found: Vec<String> = scores.iter().filter(|r| r.row == *row).flat_map(|r| r.failure_modes.clone()).collect();
+        let mut found: Vec<String> =
+            scores.iter().filter(|r| r.row == *row).flat_map(|r| r.failure_modes.clone()).collect();
         found.sort();
         found.dedup();
         found

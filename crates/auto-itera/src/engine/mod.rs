@@ -76,7 +76,12 @@ impl Engine {
     /// The engine of the project at `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
-        Self { root: root.canonicalize().unwrap_or(root), jobs: Mutex::default(), preparing: Mutex::default(), turn: Mutex::default() }
+        Self {
+            root: root.canonicalize().unwrap_or(root),
+            jobs: Mutex::default(),
+            preparing: Mutex::default(),
+            turn: Mutex::default(),
+        }
     }
 
     /// The project's folder.
@@ -104,16 +109,29 @@ impl Engine {
         }
         match found.len() {
             1 => Ok(found.remove(0)),
-            0 => Err(rejected(None, None, Problem::new(
-                "experiment_id",
-                if ids.is_empty() { "there is no experiment in this project" } else { "no experiment is open" }.to_owned(),
-                if ids.is_empty() { "Start one with `frame`.".to_owned() } else { format!("Start one with `frame`, or name one of: {}.", join(&ids)) },
-            ))),
-            n => Err(rejected(None, None, Problem::new(
-                "experiment_id",
-                format!("{n} experiments are open"),
-                format!("Name one of: {}.", join(&found.iter().map(|e| e.id.clone()).collect::<Vec<_>>())),
-            ))),
+            0 => Err(rejected(
+                None,
+                None,
+                Problem::new(
+                    "experiment_id",
+                    if ids.is_empty() { "there is no experiment in this project" } else { "no experiment is open" }
+                        .to_owned(),
+                    if ids.is_empty() {
+                        "Start one with `frame`.".to_owned()
+                    } else {
+                        format!("Start one with `frame`, or name one of: {}.", join(&ids))
+                    },
+                ),
+            )),
+            n => Err(rejected(
+                None,
+                None,
+                Problem::new(
+                    "experiment_id",
+                    format!("{n} experiments are open"),
+                    format!("Name one of: {}.", join(&found.iter().map(|e| e.id.clone()).collect::<Vec<_>>())),
+                ),
+            )),
         }
     }
 

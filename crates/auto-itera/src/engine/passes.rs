@@ -173,7 +173,11 @@ impl Engine {
             budget: Budget {
                 calls: plan.calls - (done.len() as u64).min(plan.calls),
                 // A pass over the test is never cut short by money: half a test proves nothing.
-                cost_usd: frame.limits.max_cost_usd.filter(|_| plan.kind == PassKind::Dev).map(|c| (c - spent).max(0.0)),
+                cost_usd: frame
+                    .limits
+                    .max_cost_usd
+                    .filter(|_| plan.kind == PassKind::Dev)
+                    .map(|c| (c - spent).max(0.0)),
             },
             done,
             cancel: cancel.clone(),
@@ -192,9 +196,9 @@ impl Engine {
             let ended = match itera_arms::runner::run(work, ctx, sink).await {
                 Ok(RunEnd::Completed) => Ended::Completed,
                 Ok(RunEnd::Cancelled) => Ended::Cancelled,
-                Ok(RunEnd::BudgetExhausted(_)) => {
-                    Ended::Stopped("the budget registered in the frame is spent; the pass cannot be completed".to_owned())
-                }
+                Ok(RunEnd::BudgetExhausted(_)) => Ended::Stopped(
+                    "the budget registered in the frame is spent; the pass cannot be completed".to_owned(),
+                ),
                 Err(error) => Ended::Stopped(super::runtime::causes(&error)),
             };
             let _ = ended_in.send(Some(ended));
@@ -218,11 +222,15 @@ impl Engine {
     async fn wait(&self, input: ask::ScoreWait, ctx: CallContext) -> Answer {
         let timeout = input.timeout_s.unwrap_or(40.0);
         if !(0.0..=WAIT_LIMIT).contains(&timeout) {
-            return Err(super::rejected(None, None, itera_core::guards::Problem::new(
-                "timeout_s",
-                format!("{timeout} is not within 0..{WAIT_LIMIT}"),
-                "Leave it out for 40 seconds, and call again while the pass runs.",
-            )));
+            return Err(super::rejected(
+                None,
+                None,
+                itera_core::guards::Problem::new(
+                    "timeout_s",
+                    format!("{timeout} is not within 0..{WAIT_LIMIT}"),
+                    "Leave it out for 40 seconds, and call again while the pass runs.",
+                ),
+            ));
         }
         let experiment = self.load(input.experiment_id.as_ref())?;
         if experiment.state.open_pass().is_none() {
@@ -338,12 +346,14 @@ impl Engine {
             .arms
             .iter()
             .map(|(arm, version)| {
-                let mine: Vec<&ScoreRecord> = dev.iter().copied().filter(|r| &r.arm == arm && r.version == *version).collect();
+                let mine: Vec<&ScoreRecord> =
+                    dev.iter().copied().filter(|r| &r.arm == arm && r.version == *version).collect();
                 let by_trial: BTreeMap<u32, Vec<f64>> = mine.iter().fold(BTreeMap::new(), |mut m, r| {
                     m.entry(r.trial).or_default().push(r.score);
                     m
                 });
-                let trials: Vec<f64> = by_trial.values().map(|v| round(v.iter().sum::<f64>() / v.len() as f64)).collect();
+                let trials: Vec<f64> =
+                    by_trial.values().map(|v| round(v.iter().sum::<f64>() / v.len() as f64)).collect();
                 json!({
                     "arm": arm,
                     "version": version,
@@ -353,19 +363,22 @@ impl Engine {
                 })
             })
             .collect();
-        let iteration = last.iteration.as_ref().map(|i| json!({
-            "arm": i.arm, "version": i.version, "builds_on": i.builds_on, "outcome": i.outcome,
-            "effect_pp": round(i.effect * 100.0), "noise_se_pp": round(i.se * 100.0), "rows": i.rows,
-        }));
-        Ok(experiment.answer(json!({
-            "complete": true,
-            "pass": last.plan.pass,
-            "calls": last.plan.calls,
-            "cost_usd": round(last.cost_usd),
-            "arms": arms,
-            "iteration": iteration,
-        }))
-        .notice("Call diagnose for paired differences with their noise; a difference of means alone says little."))
+        let iteration = last.iteration.as_ref().map(|i| {
+            json!({
+                "arm": i.arm, "version": i.version, "builds_on": i.builds_on, "outcome": i.outcome,
+                "effect_pp": round(i.effect * 100.0), "noise_se_pp": round(i.se * 100.0), "rows": i.rows,
+            })
+        });
+        Ok(experiment
+            .answer(json!({
+                "complete": true,
+                "pass": last.plan.pass,
+                "calls": last.plan.calls,
+                "cost_usd": round(last.cost_usd),
+                "arms": arms,
+                "iteration": iteration,
+            }))
+            .notice("Call diagnose for paired differences with their noise; a difference of means alone says little."))
     }
 
     /// `score_cancel`.

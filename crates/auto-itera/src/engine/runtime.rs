@@ -38,7 +38,8 @@ impl Experiment {
         let dir = self.arm_dir(arm, version).join("files");
         if !dir.exists() {
             if let Some(parent) = dir.parent() {
-                std::fs::create_dir_all(parent).map_err(|e| self.problem("arms", e, "Make room on the disk or give write access."))?;
+                std::fs::create_dir_all(parent)
+                    .map_err(|e| self.problem("arms", e, "Make room on the disk or give write access."))?;
             }
             let blob = |d: &Digest| self.store.blob(d).map_err(std::io::Error::other);
             itera_arms::snapshot::materialise(&v.snapshot, &blob, &dir).map_err(|e| self.arm_error(arm, &e))?;

@@ -29,7 +29,9 @@ impl Engine {
                             open.push(id.clone());
                         }
                     }
-                    Err(refused) => list.push(json!({ "experiment_id": id, "unusable": refused.refusal, "problems": refused.problems })),
+                    Err(refused) => list.push(
+                        json!({ "experiment_id": id, "unusable": refused.refusal, "problems": refused.problems }),
+                    ),
                 }
             }
             if open.len() != 1 {
@@ -47,8 +49,16 @@ impl Engine {
         if experiment.state.open_pass().is_some()
             && let Err(refused) = self.launch(&experiment).await
         {
-            notices.extend(refused.problems.iter().map(|p| format!("The pass is not running here: {}. {}", p.what, p.remedy)));
-            notices.extend(refused.refusal.iter().flat_map(|r| &r.guards).map(|g| format!("The pass cannot go on: {}. {}", g.why, g.remedy)));
+            notices.extend(
+                refused.problems.iter().map(|p| format!("The pass is not running here: {}. {}", p.what, p.remedy)),
+            );
+            notices.extend(
+                refused
+                    .refusal
+                    .iter()
+                    .flat_map(|r| &r.guards)
+                    .map(|g| format!("The pass cannot go on: {}. {}", g.why, g.remedy)),
+            );
         }
         if experiment.state.stage == Stage::Concluded && experiment.state.folder.is_none() {
             self.write_folder(&mut experiment)?;
@@ -61,7 +71,8 @@ impl Engine {
 fn report(experiment: &Experiment) -> Result<Value, Box<Envelope>> {
     let state = &experiment.state;
     let lines = audit(&experiment.entries);
-    let named = |status: AuditStatus| lines.iter().filter(|l| l.status == status).map(|l| l.guard.name()).collect::<Vec<_>>();
+    let named =
+        |status: AuditStatus| lines.iter().filter(|l| l.status == status).map(|l| l.guard.name()).collect::<Vec<_>>();
     let pass = match state.open_pass() {
         Some(p) => {
             let done = Engine::recorded(&experiment.store, p.plan.pass).map_err(|e| experiment.fail(&e))?;
@@ -72,7 +83,9 @@ fn report(experiment: &Experiment) -> Result<Value, Box<Envelope>> {
     let arms: BTreeMap<&str, Value> = state
         .arms
         .iter()
-        .map(|(id, a)| (id.as_str(), json!({ "versions": a.newest(), "counts_now": a.effective(), "killed": a.killed })))
+        .map(|(id, a)| {
+            (id.as_str(), json!({ "versions": a.newest(), "counts_now": a.effective(), "killed": a.killed }))
+        })
         .collect();
     let spent = state.passes.iter().fold(0.0, |sum, p| sum + p.cost_usd);
     let limits = state.frame.as_ref().map(|f| f.limits.clone());

@@ -23,9 +23,7 @@ pub(super) fn decide(state: &State, command: Abandon) -> Result<Vec<Event>, Reje
         )
         .into());
     }
-    Ok(vec![Event::Abandoned {
-        reason: reason.to_owned(),
-    }])
+    Ok(vec![Event::Abandoned { reason: reason.to_owned() }])
 }
 
 #[cfg(test)]

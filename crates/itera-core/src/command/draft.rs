@@ -35,18 +35,11 @@ pub(super) fn decide(state: &State, command: Draft) -> Result<Vec<Event>, Reject
     permit(state, Move::Draft)?;
     let mut rejection = Rejection::default();
     check(&command.frame, &command.references, &mut rejection);
-    rejection.or(vec![Event::FrameDrafted {
-        id: command.id,
-        frame: Box::new(command.frame),
-    }])
+    rejection.or(vec![Event::FrameDrafted { id: command.id, frame: Box::new(command.frame) }])
 }
 
 /// Every rule that a frame can break by itself.
-pub(super) fn check(
-    frame: &Frame,
-    references: &BTreeMap<String, ReferenceFound>,
-    out: &mut Rejection,
-) {
+pub(super) fn check(frame: &Frame, references: &BTreeMap<String, ReferenceFound>, out: &mut Rejection) {
     check_words(frame, out);
     check_arms(frame, references, out);
     check_metric(frame, out);
@@ -56,18 +49,13 @@ pub(super) fn check(
 }
 
 fn acknowledged(frame: &Frame, guard: GuardId) -> bool {
-    frame
-        .acknowledged
-        .get(guard.name())
-        .is_some_and(|r| r.trim().chars().count() >= 20)
+    frame.acknowledged.get(guard.name()).is_some_and(|r| r.trim().chars().count() >= 20)
 }
 
 fn is_slug(text: &str, longest: usize, underscore: bool) -> bool {
     !text.is_empty()
         && text.len() <= longest
-        && text.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (underscore && b == b'_')
-        })
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (underscore && b == b'_'))
         && !text.starts_with('-')
 }
 
@@ -79,10 +67,7 @@ fn check_words(frame: &Frame, out: &mut Rejection) {
             "Use 1 to 48 of a-z, 0-9 and `-`, for example `tx-classifier`.",
         );
     }
-    for (at, text) in [
-        ("question", &frame.question),
-        ("hypothesis", &frame.hypothesis),
-    ] {
+    for (at, text) in [("question", &frame.question), ("hypothesis", &frame.hypothesis)] {
         if text.trim().chars().count() < 10 {
             out.problem(
                 at,
@@ -92,12 +77,7 @@ fn check_words(frame: &Frame, out: &mut Rejection) {
         }
     }
     for key in frame.acknowledged.keys() {
-        let known = [
-            "negative-control",
-            "severity-declared",
-            "powered-design",
-            "reflect-distribution",
-        ];
+        let known = ["negative-control", "severity-declared", "powered-design", "reflect-distribution"];
         if !known.contains(&key.as_str()) {
             out.problem(
                 format!("acknowledged.{key}"),
@@ -121,36 +101,25 @@ fn check_arms(frame: &Frame, references: &BTreeMap<String, ReferenceFound>, out:
     for arm in frame.all_arms() {
         let at = format!("arm `{}`", arm.id);
         if !is_slug(arm.id.as_str(), 32, true) {
-            out.problem(
-                &at,
-                "the id is not a slug",
-                "Use 1 to 32 of a-z, 0-9, `-` and `_`.",
-            );
+            out.problem(&at, "the id is not a slug", "Use 1 to 32 of a-z, 0-9, `-` and `_`.");
         }
         if !ids.insert(arm.id.clone()) {
-            out.refuse(
-                GuardId::NamedCandidates,
-                "`frame`",
-                format!("two arms have the id `{}`", arm.id),
-            );
+            out.refuse(GuardId::NamedCandidates, "`frame`", format!("two arms have the id `{}`", arm.id));
         }
         if arm.command.is_empty() || arm.command[0].trim().is_empty() {
-            out.problem(&at, "no command is given", "Give the program and its arguments as a list, for example [\"python3\", \"arm.py\"].");
+            out.problem(
+                &at,
+                "no command is given",
+                "Give the program and its arguments as a list, for example [\"python3\", \"arm.py\"].",
+            );
         }
-        if arm
-            .command
-            .iter()
-            .chain(&arm.prepare)
-            .any(|a| a.contains('\0'))
-        {
+        if arm.command.iter().chain(&arm.prepare).any(|a| a.contains('\0')) {
             out.problem(&at, "an argument holds a NUL character", "Remove it.");
         }
         if frame
             .arms
             .iter()
-            .filter(|a| {
-                a.command == arm.command && a.files == arm.files && a.prepare == arm.prepare
-            })
+            .filter(|a| a.command == arm.command && a.files == arm.files && a.prepare == arm.prepare)
             .count()
             > 1
         {
@@ -167,22 +136,17 @@ fn check_arms(frame: &Frame, references: &BTreeMap<String, ReferenceFound>, out:
             out.refuse(
                 GuardId::OneChangePerArm,
                 format!("arm `{}`", arm.id),
-                format!("its change is stated in {} characters; say in a sentence what the one change is", arm.change.trim().chars().count()),
+                format!(
+                    "its change is stated in {} characters; say in a sentence what the one change is",
+                    arm.change.trim().chars().count()
+                ),
             );
         }
     }
     if frame.baseline.role == ArmRole::NegativeControl {
-        out.problem(
-            "baseline.role",
-            "the baseline cannot be the negative control",
-            "Leave the role out.",
-        );
+        out.problem("baseline.role", "the baseline cannot be the negative control", "Leave the role out.");
     }
-    let controls = frame
-        .arms
-        .iter()
-        .filter(|a| a.role == ArmRole::NegativeControl)
-        .count();
+    let controls = frame.arms.iter().filter(|a| a.role == ArmRole::NegativeControl).count();
     if n > 0 && controls == n {
         out.refuse(
             GuardId::NamedCandidates,
@@ -190,28 +154,19 @@ fn check_arms(frame: &Frame, references: &BTreeMap<String, ReferenceFound>, out:
             format!("all {n} arms are negative controls, so nothing could ship"),
         );
     }
-    if frame.kind == QuestionKind::Model
-        && controls == 0
-        && !acknowledged(frame, GuardId::NegativeControl)
-    {
-        out.refuse(GuardId::NegativeControl, "`frame` of kind `model`", "none of the arms is a negative control and no reason of 20 characters or more is given");
+    if frame.kind == QuestionKind::Model && controls == 0 && !acknowledged(frame, GuardId::NegativeControl) {
+        out.refuse(
+            GuardId::NegativeControl,
+            "`frame` of kind `model`",
+            "none of the arms is a negative control and no reason of 20 characters or more is given",
+        );
     }
 }
 
-fn check_reference(
-    arm: &ArmSpec,
-    baseline: bool,
-    references: &BTreeMap<String, ReferenceFound>,
-    out: &mut Rejection,
-) {
-    let placeholder = [
-        "", "-", "n/a", "na", "none", "todo", "tbd", "unknown", "current", "baseline",
-    ];
+fn check_reference(arm: &ArmSpec, baseline: bool, references: &BTreeMap<String, ReferenceFound>, out: &mut Rejection) {
+    let placeholder = ["", "-", "n/a", "na", "none", "todo", "tbd", "unknown", "current", "baseline"];
     let text = arm.reference.trim();
-    let found = references
-        .get(arm.id.as_str())
-        .copied()
-        .unwrap_or(ReferenceFound::NotAFile);
+    let found = references.get(arm.id.as_str()).copied().unwrap_or(ReferenceFound::NotAFile);
     let why = match (arm.reference_file(), found) {
         _ if placeholder.contains(&text.to_lowercase().as_str()) => {
             "its reference says nothing of what is deployed".to_owned()
@@ -227,11 +182,7 @@ fn check_reference(
     if baseline {
         out.refuse(GuardId::RealBaseline, "baseline", why);
     } else {
-        out.problem(
-            format!("arm `{}`", arm.id),
-            why,
-            "Set `reference` to `path:line`, a version or an endpoint.",
-        );
+        out.problem(format!("arm `{}`", arm.id), why, "Set `reference` to `path:line`, a version or an endpoint.");
     }
 }
 
@@ -240,19 +191,12 @@ fn check_metric(frame: &Frame, out: &mut Rejection) {
         out.refuse(
             GuardId::OnePrimaryMetric,
             "`frame`",
-            format!(
-                "{} secondary metrics are registered; at most 2 are allowed",
-                frame.secondary.len()
-            ),
+            format!("{} secondary metrics are registered; at most 2 are allowed", frame.secondary.len()),
         );
     }
     let metric = &frame.metric;
     if metric.name.trim().is_empty() || metric.stake.trim().chars().count() < 10 {
-        out.refuse(
-            GuardId::OnePrimaryMetric,
-            "`frame`",
-            "the primary metric lacks a name or the stake it stands for",
-        );
+        out.refuse(GuardId::OnePrimaryMetric, "`frame`", "the primary metric lacks a name or the stake it stands for");
     }
     let scorer = &metric.scorer;
     match scorer.kind {
@@ -284,20 +228,13 @@ fn check_metric(frame: &Frame, out: &mut Rejection) {
     if let Some(v) = metric.baseline_value
         && !(0.0..=1.0).contains(&v)
     {
-        out.problem(
-            "metric.baseline_value",
-            format!("{v} is not within 0..1"),
-            "Give it as a fraction.",
-        );
+        out.problem("metric.baseline_value", format!("{v} is not within 0..1"), "Give it as a fraction.");
     }
     if frame.trials < 3 {
         out.refuse(
             GuardId::ThreeTrials,
             "`frame`",
-            format!(
-                "{} trial(s) are registered; at least 3 are needed",
-                frame.trials
-            ),
+            format!("{} trial(s) are registered; at least 3 are needed", frame.trials),
         );
     }
     if frame.trials > 50 {
@@ -315,10 +252,7 @@ fn check_taxonomy(frame: &Frame, out: &mut Rejection) {
         out.refuse(
             GuardId::TaxonomyLocked,
             "`frame`",
-            format!(
-                "{} failure modes are registered; 3 to 5 are needed",
-                modes.len()
-            ),
+            format!("{} failure modes are registered; 3 to 5 are needed", modes.len()),
         );
     }
     let mut ids = BTreeSet::new();
@@ -348,9 +282,7 @@ fn check_rule(frame: &Frame, out: &mut Rejection) {
             "Give `min_effect_pp` and `loss_floor_pp` in percentage points, for example 5 and 2.",
         );
     }
-    if frame.ship_rule.objective == Objective::NonInferiority
-        && frame.ship_rule.required_gain.is_none()
-    {
+    if frame.ship_rule.objective == Objective::NonInferiority && frame.ship_rule.required_gain.is_none() {
         out.problem(
             "ship_rule.required_gain",
             "a non-inferiority question must say what is gained",
@@ -373,54 +305,36 @@ fn check_rule(frame: &Frame, out: &mut Rejection) {
         );
     }
     if limits.max_output_bytes == 0 || limits.max_output_bytes > 64 << 20 {
-        out.problem(
-            "limits.max_output_bytes",
-            "not within 1 byte and 64 MiB",
-            "Leave it out for 1 MiB.",
-        );
+        out.problem("limits.max_output_bytes", "not within 1 byte and 64 MiB", "Leave it out for 1 MiB.");
     }
-    if limits
-        .max_cost_usd
-        .is_some_and(|c| !(c > 0.0 && c.is_finite()))
-    {
-        out.problem(
-            "limits.max_cost_usd",
-            "not above 0",
-            "Leave it out for no cap.",
-        );
+    if limits.max_cost_usd.is_some_and(|c| !(c > 0.0 && c.is_finite())) {
+        out.problem("limits.max_cost_usd", "not above 0", "Leave it out for no cap.");
     }
     if let Some(s) = &frame.severity
         && !(s.cap > 0.0 && s.cap.is_finite())
     {
-        out.problem(
-            "severity.cap",
-            "not above 0",
-            "Give the largest stake that counts, in the column's units.",
-        );
+        out.problem("severity.cap", "not above 0", "Give the largest stake that counts, in the column's units.");
     }
 }
 
 fn check_source(frame: &Frame, out: &mut Rejection) {
     let source = &frame.source;
     if source.provenance.origin == Origin::MadeUp {
-        out.refuse(
-            GuardId::Provenance,
-            "`frame`",
-            "the labels were made up for the occasion",
-        );
+        out.refuse(GuardId::Provenance, "`frame`", "the labels were made up for the occasion");
     }
     if source.provenance.statement.trim().chars().count() < 20 {
         out.refuse(
             GuardId::Provenance,
             "`frame`",
-            format!("the statement of provenance has {} characters; say in a sentence where rows and labels come from", source.provenance.statement.trim().chars().count()),
+            format!(
+                "the statement of provenance has {} characters; say in a sentence where rows and labels come from",
+                source.provenance.statement.trim().chars().count()
+            ),
         );
     }
     let split = &frame.split;
     let parts = [split.train, split.dev, split.test];
-    if parts.iter().any(|p| !(*p > 0.0 && *p < 1.0))
-        || (parts.iter().sum::<f64>() - 1.0).abs() > 1e-6
-    {
+    if parts.iter().any(|p| !(*p > 0.0 && *p < 1.0)) || (parts.iter().sum::<f64>() - 1.0).abs() > 1e-6 {
         out.problem(
             "split",
             "the shares of train, dev and test must be above 0 and sum to 1",
@@ -428,11 +342,7 @@ fn check_source(frame: &Frame, out: &mut Rejection) {
         );
     }
     if source.entity.is_some() && source.entity_cap == 0 {
-        out.problem(
-            "source.entity_cap",
-            "a cap of 0 leaves no row",
-            "Leave it out for 3.",
-        );
+        out.problem("source.entity_cap", "a cap of 0 leaves no row", "Leave it out for 3.");
     }
     let truth = frame.truth_columns();
     for column in &source.inputs {
@@ -446,11 +356,7 @@ fn check_source(frame: &Frame, out: &mut Rejection) {
     }
     for column in source.slices.iter().chain(&source.strata) {
         if column.trim().is_empty() {
-            out.problem(
-                "source.slices",
-                "a column name is empty",
-                "Name columns as in the file's header.",
-            );
+            out.problem("source.slices", "a column name is empty", "Name columns as in the file's header.");
         }
     }
     for (column, mix) in &source.production_mix {

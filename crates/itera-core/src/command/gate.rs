@@ -44,11 +44,8 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
     let mut rejection = Rejection::default();
     let mut findings = Vec::new();
     for proposal in &state.sprint {
-        let mine: Vec<&Classified> = command
-            .changes
-            .iter()
-            .filter(|c| c.arm == proposal.arm && c.version == proposal.version)
-            .collect();
+        let mine: Vec<&Classified> =
+            command.changes.iter().filter(|c| c.arm == proposal.arm && c.version == proposal.version).collect();
         let [change] = mine[..] else {
             rejection.refuse(
                 GuardId::GateBetweenSprints,
@@ -69,18 +66,11 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
                 "Say why this change would (or would not) have been written without seeing a row.",
             ));
         }
-        let quoted = command
-            .quoted_dev_rows
-            .get(&(change.arm.clone(), change.version))
-            .copied()
-            .unwrap_or(0);
+        let quoted = command.quoted_dev_rows.get(&(change.arm.clone(), change.version)).copied().unwrap_or(0);
         if change.class == ChangeClass::Mechanism && quoted > 0 {
             rejection.refuse(
                 GuardId::NoHardcodes,
-                format!(
-                    "calling version {} of `{}` a mechanism",
-                    change.version, change.arm
-                ),
+                format!("calling version {} of `{}` a mechanism", change.version, change.arm),
                 format!("its diff quotes text of {quoted} dev row(s) that no train row has"),
             );
         }
@@ -110,17 +100,10 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
         });
     }
     for change in &command.changes {
-        if !state
-            .sprint
-            .iter()
-            .any(|p| p.arm == change.arm && p.version == change.version)
-        {
+        if !state.sprint.iter().any(|p| p.arm == change.arm && p.version == change.version) {
             rejection.problem(
                 "changes",
-                format!(
-                    "version {} of `{}` is no change of this sprint",
-                    change.version, change.arm
-                ),
+                format!("version {} of `{}` is no change of this sprint", change.version, change.arm),
                 "Classify exactly the changes that `status` lists for the sprint.",
             );
         }
@@ -142,10 +125,7 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
         }
     }
     let candidates_left = state.frame.as_ref().map_or(0, |f| {
-        f.arms
-            .iter()
-            .filter(|a| !killed.contains(&a.id) && state.arms.get(&a.id).is_some_and(|s| !s.killed))
-            .count()
+        f.arms.iter().filter(|a| !killed.contains(&a.id) && state.arms.get(&a.id).is_some_and(|s| !s.killed)).count()
     });
     let supported = findings.iter().any(|f| {
         f.kept
@@ -153,9 +133,7 @@ pub(super) fn decide(state: &State, command: Gate) -> Result<Vec<Event>, Rejecti
                 .passes
                 .iter()
                 .filter_map(|p| p.iteration.as_ref())
-                .any(|i| {
-                    i.arm == f.arm && i.version == f.version && i.outcome != Outcome::Falsified
-                })
+                .any(|i| i.arm == f.arm && i.version == f.version && i.outcome != Outcome::Falsified)
     });
     let decision = if candidates_left == 0 {
         GateDecision::Kill

@@ -47,9 +47,7 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
             ),
         );
     }
-    if command.consent.channel.relayed()
-        && command.consent.statement.trim().is_empty()
-    {
+    if command.consent.channel.relayed() && command.consent.statement.trim().is_empty() {
         rejection.problem(
             "confirmation",
             "nothing says that the person confirmed the frame",
@@ -58,11 +56,7 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
     }
     for spec in frame.all_arms() {
         let Some(snapshot) = command.snapshots.get(&spec.id) else {
-            rejection.problem(
-                format!("arm `{}`", spec.id),
-                "it could not be snapshotted",
-                "See the other messages.",
-            );
+            rejection.problem(format!("arm `{}`", spec.id), "it could not be snapshotted", "See the other messages.");
             continue;
         };
         let source = command.source_digest.as_ref();
@@ -73,18 +67,15 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
                 "the source of the rows is among its files, so it could look up the answers",
             );
             if let Some(last) = rejection.guards.last_mut() {
-                last.remedy = "Remove it from `files`; an arm may be fitted on the train rows alone, by its `prepare` command.".into();
+                last.remedy =
+                    "Remove it from `files`; an arm may be fitted on the train rows alone, by its `prepare` command."
+                        .into();
             }
         }
         let twin = frame
             .all_arms()
             .take_while(|other| other.id != spec.id)
-            .find(|other| {
-                command
-                    .snapshots
-                    .get(&other.id)
-                    .is_some_and(|s| s.digest == snapshot.digest)
-            });
+            .find(|other| command.snapshots.get(&other.id).is_some_and(|s| s.digest == snapshot.digest));
         if let Some(twin) = twin {
             rejection.problem(
                 format!("arm `{}`", spec.id),
@@ -94,10 +85,7 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
         }
     }
     let power = frame.ship_rule.power;
-    let waived = frame
-        .acknowledged
-        .get(GuardId::PoweredDesign.name())
-        .is_some_and(|r| r.trim().chars().count() >= 20);
+    let waived = frame.acknowledged.get(GuardId::PoweredDesign.name()).is_some_and(|r| r.trim().chars().count() >= 20);
     if let (Some(design), false) = (&command.design, waived)
         && design.power < power
     {
@@ -125,8 +113,8 @@ pub(super) fn decide(state: &State, command: Lock) -> Result<Vec<Event>, Rejecti
 #[cfg(test)]
 mod tests {
     use crate::command::Command;
+    use crate::command::testkit::{Bench, draft, frame, lock, snapshot};
     use crate::event::PlannedDesign;
-    use crate::command::testkit::{Bench, draft, lock, snapshot, frame};
     use crate::guards::GuardId as G;
     use crate::ids::{ArmId, Digest};
     use crate::state::Stage;
@@ -148,7 +136,8 @@ mod tests {
     #[test]
     fn a_design_without_power_is_refused_unless_acknowledged() {
         let mut command = lock();
-        command.design = Some(PlannedDesign { power: 0.31, planned_effect_pp: 10.0, test_rows: 60, points: Vec::new() });
+        command.design =
+            Some(PlannedDesign { power: 0.31, planned_effect_pp: 10.0, test_rows: 60, points: Vec::new() });
         assert_eq!(Bench::default().given(draft()).refused(Command::Lock(command)), [G::PoweredDesign]);
     }
 

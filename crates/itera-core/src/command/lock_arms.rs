@@ -21,12 +21,7 @@ pub struct LockArms {
 pub(super) fn decide(state: &State, command: LockArms) -> Result<Vec<Event>, Rejection> {
     permit(state, Move::LockArms)?;
     let mut rejection = Rejection::default();
-    super::pass::refuse_drift(
-        "`lock_arms`",
-        &BTreeMap::new(),
-        &command.changed,
-        &mut rejection,
-    );
+    super::pass::refuse_drift("`lock_arms`", &BTreeMap::new(), &command.changed, &mut rejection);
     for (arm, rows) in command.quoted_test_rows.iter().filter(|(_, n)| **n > 0) {
         rejection.refuse(
             GuardId::ContaminationScan,
@@ -44,10 +39,7 @@ pub(super) fn decide(state: &State, command: LockArms) -> Result<Vec<Event>, Rej
             );
         }
     }
-    rejection.or(vec![Event::ArmsLocked {
-        versions,
-        fingerprints: command.fingerprints,
-    }])
+    rejection.or(vec![Event::ArmsLocked { versions, fingerprints: command.fingerprints }])
 }
 
 #[cfg(test)]

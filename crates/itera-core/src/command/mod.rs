@@ -19,9 +19,9 @@ pub mod read_rows;
 pub mod source;
 #[cfg(test)]
 pub(crate) mod testkit;
+pub mod verdict;
 #[cfg(test)]
 mod walks;
-pub mod verdict;
 
 use crate::event::Event;
 use crate::guards::Rejection;

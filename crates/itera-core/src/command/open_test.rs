@@ -30,17 +30,11 @@ pub(super) fn decide(state: &State, command: OpenTest) -> Result<Vec<Event>, Rej
             rejection.refuse(
                 GuardId::SameInputs,
                 "`open_test`",
-                format!(
-                    "`{arm}` is no longer what was locked under {}",
-                    locked_as.short()
-                ),
+                format!("`{arm}` is no longer what was locked under {}", locked_as.short()),
             );
         }
     }
-    let arms: Vec<(ArmId, u32)> = frame
-        .all_arms()
-        .filter_map(|a| Some((a.id.clone(), *locked.get(&a.id)?)))
-        .collect();
+    let arms: Vec<(ArmId, u32)> = frame.all_arms().filter_map(|a| Some((a.id.clone(), *locked.get(&a.id)?))).collect();
     let calls = command.rows.len() as u64 * u64::from(frame.trials) * arms.len() as u64;
     check_budget(state, calls, &mut rejection);
     let pass = state.passes.len() as u32 + 1;

@@ -75,15 +75,9 @@ pub fn permit(state: &State, wanted: Move) -> Result<(), Rejection> {
     use Stage as S;
     let stage = state.stage;
     let attempted = format!("`{}` at stage `{}`", wanted.tool(), stage.name());
-    let refuse =
-        |guard: GuardId, why: String| Err(Refusal::new(guard, attempted.clone(), why).into());
+    let refuse = |guard: GuardId, why: String| Err(Refusal::new(guard, attempted.clone(), why).into());
     let order = |what: &str, remedy: &str| {
-        Err(Problem::new(
-            format!("stage `{}`", stage.name()),
-            what.to_owned(),
-            remedy.to_owned(),
-        )
-        .into())
+        Err(Problem::new(format!("stage `{}`", stage.name()), what.to_owned(), remedy.to_owned()).into())
     };
 
     match (wanted, stage) {
@@ -100,10 +94,7 @@ pub fn permit(state: &State, wanted: Move) -> Result<(), Rejection> {
                 G::NoIterationAfterVerdict,
                 format!(
                     "the verdict of this experiment is `{}` and its sealed test is spent",
-                    state
-                        .verdict
-                        .as_ref()
-                        .map_or("reached", |v| v.family.outcome.name())
+                    state.verdict.as_ref().map_or("reached", |v| v.family.outcome.name())
                 ),
             );
         }
@@ -274,30 +265,19 @@ pub fn permit(state: &State, wanted: Move) -> Result<(), Rejection> {
 }
 
 fn is_piloted(state: &State, proposal: &crate::event::Proposal) -> bool {
-    state
-        .arms
-        .get(&proposal.arm)
-        .and_then(|a| a.version(proposal.version))
-        .is_some_and(|v| v.piloted)
+    state.arms.get(&proposal.arm).and_then(|a| a.version(proposal.version)).is_some_and(|v| v.piloted)
 }
 
 fn locked_under(state: &State) -> String {
-    format!(
-        "the frame is locked under {}",
-        state.frame_hash.as_ref().map_or("its hash", |h| h.short())
-    )
+    format!("the frame is locked under {}", state.frame_hash.as_ref().map_or("its hash", |h| h.short()))
 }
 
 fn test_progress(state: &State) -> String {
     match state.test_pass() {
-        Some(p) if p.open() => format!(
-            "the sealed test is open (pass {}, {} calls) and not complete",
-            p.plan.pass, p.plan.calls
-        ),
-        Some(p) => format!(
-            "the sealed test was scored in pass {} ({} calls)",
-            p.plan.pass, p.plan.calls
-        ),
+        Some(p) if p.open() => {
+            format!("the sealed test is open (pass {}, {} calls) and not complete", p.plan.pass, p.plan.calls)
+        }
+        Some(p) => format!("the sealed test was scored in pass {} ({} calls)", p.plan.pass, p.plan.calls),
         None => "the sealed test is not open".to_owned(),
     }
 }

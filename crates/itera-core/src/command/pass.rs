@@ -35,12 +35,7 @@ pub(super) fn decide_start(state: &State, command: StartPass) -> Result<Vec<Even
     let Some(frame) = &state.frame else {
         return Ok(Vec::new());
     };
-    refuse_drift(
-        "`score_start`",
-        &command.drift,
-        &command.changed,
-        &mut rejection,
-    );
+    refuse_drift("`score_start`", &command.drift, &command.changed, &mut rejection);
     let arms = arms_to_score(state);
     if command.rows.is_empty() {
         rejection.problem(
@@ -49,9 +44,7 @@ pub(super) fn decide_start(state: &State, command: StartPass) -> Result<Vec<Even
             "Lock the arms, or abandon and source more rows.",
         );
     }
-    let calls = (command.rows.len() + command.train_rows.len()) as u64
-        * u64::from(frame.trials)
-        * arms.len() as u64;
+    let calls = (command.rows.len() + command.train_rows.len()) as u64 * u64::from(frame.trials) * arms.len() as u64;
     check_budget(state, calls, &mut rejection);
     let pass = state.passes.len() as u32 + 1;
     rejection.or(vec![Event::PassStarted {
@@ -78,20 +71,14 @@ pub(super) fn refuse_drift(
         rejection.refuse(
             GuardId::SameInputs,
             attempted,
-            format!(
-                "{} file(s) of `{arm}` changed since its snapshot: {}",
-                files.len(),
-                files.join(", ")
-            ),
+            format!("{} file(s) of `{arm}` changed since its snapshot: {}", files.len(), files.join(", ")),
         );
     }
     for (arm, version) in changed {
         rejection.refuse(
             GuardId::SameInputs,
             attempted,
-            format!(
-                "the kept copy of version {version} of `{arm}` is no longer what was registered"
-            ),
+            format!("the kept copy of version {version} of `{arm}` is no longer what was registered"),
         );
     }
 }
@@ -111,17 +98,8 @@ pub(super) fn check_budget(state: &State, calls: u64, rejection: &mut Rejection)
     }
     if let Some(cap) = frame.limits.max_cost_usd {
         let spent: f64 = state.passes.iter().map(|p| p.cost_usd).sum();
-        let done: u64 = state
-            .passes
-            .iter()
-            .filter(|p| p.records_digest.is_some())
-            .map(|p| p.plan.calls)
-            .sum();
-        let estimate = if done == 0 {
-            pilot_cost(state)
-        } else {
-            spent / done as f64
-        } * calls as f64;
+        let done: u64 = state.passes.iter().filter(|p| p.records_digest.is_some()).map(|p| p.plan.calls).sum();
+        let estimate = if done == 0 { pilot_cost(state) } else { spent / done as f64 } * calls as f64;
         if spent + estimate > cap {
             rejection.problem(
                 "limits.max_cost_usd",
@@ -137,11 +115,7 @@ fn pilot_cost(state: &State) -> f64 {
         return 0.0;
     };
     let costs: Vec<f64> = pilot.values().filter_map(|a| a.cost_usd).collect();
-    if costs.is_empty() {
-        0.0
-    } else {
-        costs.iter().sum::<f64>() / costs.len() as f64
-    }
+    if costs.is_empty() { 0.0 } else { costs.iter().sum::<f64>() / costs.len() as f64 }
 }
 
 /// Close a pass whose calls are all recorded.
@@ -164,25 +138,14 @@ pub struct CompletePass {
     pub differences: Vec<f64>,
 }
 
-pub(super) fn decide_complete(
-    state: &State,
-    command: CompletePass,
-) -> Result<Vec<Event>, Rejection> {
+pub(super) fn decide_complete(state: &State, command: CompletePass) -> Result<Vec<Event>, Rejection> {
     let Some(pass) = state.open_pass().filter(|p| p.plan.pass == command.pass) else {
-        return Err(Problem::new(
-            "pass",
-            format!("pass {} is not open", command.pass),
-            "Call `status`.",
-        )
-        .into());
+        return Err(Problem::new("pass", format!("pass {} is not open", command.pass), "Call `status`.").into());
     };
     if command.records != pass.plan.calls {
         return Err(Problem::new(
             "pass",
-            format!(
-                "{} of {} calls are recorded",
-                command.records, pass.plan.calls
-            ),
+            format!("{} of {} calls are recorded", command.records, pass.plan.calls),
             "Wait with `score_wait`.",
         )
         .into());
@@ -203,28 +166,13 @@ pub(super) fn decide_complete(
 }
 
 /// What dev says of a change: the mean paired difference against twice its standard error.
-pub fn outcome(
-    arm: ArmId,
-    version: Version,
-    builds_on: Version,
-    differences: &[f64],
-) -> IterationOutcome {
+pub fn outcome(arm: ArmId, version: Version, builds_on: Version, differences: &[f64]) -> IterationOutcome {
     let n = differences.len() as f64;
-    let effect = if differences.is_empty() {
-        0.0
-    } else {
-        differences.iter().sum::<f64>() / n
-    };
+    let effect = if differences.is_empty() { 0.0 } else { differences.iter().sum::<f64>() / n };
     let se = if differences.len() < 2 {
         f64::MAX
     } else {
-        (differences
-            .iter()
-            .map(|d| (d - effect).powi(2))
-            .sum::<f64>()
-            / (n - 1.0)
-            / n)
-            .sqrt()
+        (differences.iter().map(|d| (d - effect).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt()
     };
     let outcome = if effect > 0.0 && effect >= 2.0 * se {
         Outcome::Supported
@@ -256,10 +204,7 @@ pub(super) fn decide_cancel(state: &State, command: CancelPass) -> Result<Vec<Ev
     let Some(pass) = state.open_pass() else {
         return Ok(Vec::new());
     };
-    Ok(vec![Event::PassCancelled {
-        pass: pass.plan.pass,
-        reason: command.reason,
-    }])
+    Ok(vec![Event::PassCancelled { pass: pass.plan.pass, reason: command.reason }])
 }
 
 #[cfg(test)]

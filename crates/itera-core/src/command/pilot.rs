@@ -30,20 +30,11 @@ pub(super) fn decide_prepared(state: &State, c: Prepared) -> Result<Vec<Event>, 
     let mut rejection = Rejection::default();
     match known {
         None => rejection.problem("arm", "no such arm version", "Call `status`."),
-        Some(v)
-            if v.state_digest
-                .as_ref()
-                .is_some_and(|d| *d != c.state_digest) =>
-        {
-            rejection.refuse(
-                GuardId::SameInputs,
-                "preparing an arm again",
-                format!(
-                    "version {} of `{}` was prepared before and gave something else",
-                    c.version, c.arm
-                ),
-            )
-        }
+        Some(v) if v.state_digest.as_ref().is_some_and(|d| *d != c.state_digest) => rejection.refuse(
+            GuardId::SameInputs,
+            "preparing an arm again",
+            format!("version {} of `{}` was prepared before and gave something else", c.version, c.arm),
+        ),
         Some(_) => {}
     }
     rejection.or(vec![Event::ArmPrepared {
@@ -94,11 +85,7 @@ pub fn repair(state: &State, repairs: Vec<Repair>) -> Result<Vec<Event>, Rejecti
             );
         }
         if !state.arms.contains_key(&r.arm) {
-            rejection.problem(
-                "repair",
-                format!("no arm `{}`", r.arm),
-                "Name an arm of the frame.",
-            );
+            rejection.problem("repair", format!("no arm `{}`", r.arm), "Name an arm of the frame.");
         }
         if r.reason.trim().chars().count() < 10 {
             rejection.problem(
@@ -110,12 +97,7 @@ pub fn repair(state: &State, repairs: Vec<Repair>) -> Result<Vec<Event>, Rejecti
     }
     rejection.or(repairs
         .into_iter()
-        .map(|r| Event::ArmRepaired {
-            arm: r.arm,
-            reason: r.reason,
-            snapshot: r.snapshot,
-            diff: r.diff,
-        })
+        .map(|r| Event::ArmRepaired { arm: r.arm, reason: r.reason, snapshot: r.snapshot, diff: r.diff })
         .collect())
 }
 
@@ -132,17 +114,12 @@ pub(super) fn decide(state: &State, mut command: Pilot) -> Result<Vec<Event>, Re
             arm.problems.push("no latency was measured".into());
         }
         if gain.is_some_and(|g| g.metric == GainMetric::Cost) && arm.cost_usd.is_none() {
-            arm.problems
-                .push("the ship rule asks for a gain in cost and the arm reports none".into());
+            arm.problems.push("the ship rule asks for a gain in cost and the arm reports none".into());
         }
         arm.problems.dedup();
     }
     let passed = command.arms.values().all(|a| a.problems.is_empty());
-    Ok(vec![Event::PilotRun {
-        row: command.row,
-        arms: command.arms,
-        passed,
-    }])
+    Ok(vec![Event::PilotRun { row: command.row, arms: command.arms, passed }])
 }
 
 #[cfg(test)]

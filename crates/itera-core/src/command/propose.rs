@@ -44,15 +44,7 @@ pub(super) fn decide(state: &State, command: Propose) -> Result<Vec<Event>, Reje
         return Err(Problem::new(
             "arm",
             "no such arm in the frame",
-            format!(
-                "Name one of: {}.",
-                state
-                    .arms
-                    .keys()
-                    .map(ArmId::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+            format!("Name one of: {}.", state.arms.keys().map(ArmId::as_str).collect::<Vec<_>>().join(", ")),
         )
         .into());
     };
@@ -75,10 +67,7 @@ pub(super) fn decide(state: &State, command: Propose) -> Result<Vec<Event>, Reje
         rejection.refuse(
             GuardId::OneChangePerIteration,
             &attempted,
-            format!(
-                "version {} of `{}` is registered and not yet scored",
-                pending.version, pending.arm
-            ),
+            format!("version {} of `{}` is registered and not yet scored", pending.version, pending.arm),
         );
     }
     let said = |text: &str| text.trim().chars().count() >= STATEMENT;
@@ -86,36 +75,41 @@ pub(super) fn decide(state: &State, command: Propose) -> Result<Vec<Event>, Reje
         rejection.refuse(
             GuardId::HypothesisFirst,
             &attempted,
-            format!("the hypothesis has {} characters; a prediction with a mechanism needs at least {STATEMENT}", command.hypothesis.trim().chars().count()),
+            format!(
+                "the hypothesis has {} characters; a prediction with a mechanism needs at least {STATEMENT}",
+                command.hypothesis.trim().chars().count()
+            ),
         );
     }
     if !said(&command.change) {
         rejection.refuse(
             GuardId::OneChangePerIteration,
             &attempted,
-            format!("the change is stated in {} characters; at least {STATEMENT} are needed to say what the one change is", command.change.trim().chars().count()),
+            format!(
+                "the change is stated in {} characters; at least {STATEMENT} are needed to say what the one change is",
+                command.change.trim().chars().count()
+            ),
         );
     }
     let source = state.sample.as_ref().map(|s| &s.source_digest);
     if command.snapshot.files.iter().any(|f| f.path == frame.source.path || Some(&f.digest) == source) {
-        rejection.refuse(GuardId::SealedTest, &attempted, "the source of the rows is among the arm's files, so it could look up the answers");
+        rejection.refuse(
+            GuardId::SealedTest,
+            &attempted,
+            "the source of the rows is among the arm's files, so it could look up the answers",
+        );
     }
     let Some(base) = builds_on(state, &command.arm) else {
         return rejection.or(Vec::new());
     };
-    if arm
-        .version(base)
-        .is_some_and(|v| v.snapshot.digest == command.snapshot.digest)
-    {
+    if arm.version(base).is_some_and(|v| v.snapshot.digest == command.snapshot.digest) {
         rejection.problem(
             "files",
             format!("nothing changed: the arm's files and command are those of version {base}"),
             "Edit the arm's files (or give a new command), then propose.",
         );
     }
-    let iteration = state
-        .pending_proposal()
-        .map_or(state.sprint.len() as u32 + 1, |p| p.iteration);
+    let iteration = state.pending_proposal().map_or(state.sprint.len() as u32 + 1, |p| p.iteration);
     rejection.or(vec![Event::ChangeProposed {
         proposal: Proposal {
             version: arm.newest() + 1,
@@ -157,7 +151,11 @@ mod tests {
 
     #[test]
     fn a_proposal_that_changes_nothing_is_a_problem() {
-        assert!(Bench::scored().when(Command::Propose(propose("next"))).unwrap_err().problems[0].what.contains("nothing changed"));
+        assert!(
+            Bench::scored().when(Command::Propose(propose("next"))).unwrap_err().problems[0]
+                .what
+                .contains("nothing changed")
+        );
     }
 
     #[test]

@@ -16,11 +16,7 @@ pub struct ReadRows {
 pub(super) fn decide(state: &State, command: ReadRows) -> Result<Vec<Event>, Rejection> {
     permit(state, Move::ReadRows)?;
     let mut rejection = Rejection::default();
-    let sealed = command
-        .rows
-        .iter()
-        .filter(|(_, s)| *s == Some(Split::Test))
-        .count();
+    let sealed = command.rows.iter().filter(|(_, s)| *s == Some(Split::Test)).count();
     if sealed > 0 {
         rejection.refuse(
             GuardId::SealedTest,
@@ -58,11 +54,7 @@ pub(super) fn decide(state: &State, command: ReadRows) -> Result<Vec<Event>, Rej
             "the arms are locked: there is nothing left that reading dev could serve",
         );
     }
-    rejection.or(if revealed.is_empty() {
-        Vec::new()
-    } else {
-        vec![Event::RowsDemoted { rows: revealed }]
-    })
+    rejection.or(if revealed.is_empty() { Vec::new() } else { vec![Event::RowsDemoted { rows: revealed }] })
 }
 
 #[cfg(test)]
@@ -98,7 +90,10 @@ mod tests {
     #[test]
     fn dev_rows_stay_shut_while_a_pass_runs_and_after_the_lock() {
         assert!(Bench::scoring().when(read(&[("r_030", Some(Split::Dev))])).is_err());
-        assert_eq!(Bench::scored().locked().refused(read(&[("r_030", Some(Split::Dev))])), [G::NoIterationAfterVerdict]);
+        assert_eq!(
+            Bench::scored().locked().refused(read(&[("r_030", Some(Split::Dev))])),
+            [G::NoIterationAfterVerdict]
+        );
     }
 
     #[test]

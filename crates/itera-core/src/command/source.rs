@@ -37,11 +37,7 @@ pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejec
         let splits = [
             ("train", cell.splits.train, 1),
             ("dev", cell.splits.dev, 1),
-            (
-                "test",
-                cell.splits.test,
-                if cell.is_slice { MIN_SLICE_ROWS } else { 1 },
-            ),
+            ("test", cell.splits.test, if cell.is_slice { MIN_SLICE_ROWS } else { 1 }),
         ];
         for (split, rows, least) in splits {
             if rows < least {
@@ -63,18 +59,10 @@ pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejec
         rejection.refuse(
             GuardId::StratifiedSplit,
             attempted,
-            format!(
-                "the test has {} rows; at least {MIN_SLICE_ROWS} are needed for any interval",
-                s.splits.test
-            ),
+            format!("the test has {} rows; at least {MIN_SLICE_ROWS} are needed for any interval", s.splits.test),
         );
     }
-    let waived = |guard: GuardId| {
-        frame
-            .acknowledged
-            .get(guard.name())
-            .is_some_and(|r| r.trim().chars().count() >= 20)
-    };
+    let waived = |guard: GuardId| frame.acknowledged.get(guard.name()).is_some_and(|r| r.trim().chars().count() >= 20);
     if let Some(share) = s.dominant_entity_share
         && share > DOMINANT_SHARE
         && !waived(GuardId::ReflectDistribution)
@@ -90,11 +78,7 @@ pub(super) fn decide(state: &State, command: Source) -> Result<Vec<Event>, Rejec
         );
     }
     if frame.severity.is_none() && !waived(GuardId::SeverityDeclared) {
-        for (column, spread) in s
-            .numeric_spread
-            .iter()
-            .filter(|(_, r)| **r > SEVERITY_SPREAD)
-        {
+        for (column, spread) in s.numeric_spread.iter().filter(|(_, r)| **r > SEVERITY_SPREAD) {
             rejection.refuse(
                 GuardId::SeverityDeclared,
                 attempted,
@@ -163,7 +147,11 @@ mod tests {
             Command::Source(Source {
                 summary: summary(),
                 rows_digest: rows_digest(&rows()),
-                seen_before: vec![SeenBefore { experiment: "2025-01-01-old".into(), in_opened_test: opened, in_train_or_dev: 9 }],
+                seen_before: vec![SeenBefore {
+                    experiment: "2025-01-01-old".into(),
+                    in_opened_test: opened,
+                    in_train_or_dev: 9,
+                }],
             })
         };
         assert_eq!(Bench::framed().refused(seen(4)), [G::NoIterationAfterVerdict]);
@@ -172,7 +160,10 @@ mod tests {
 
     #[test]
     fn a_dominant_entity_is_refused() {
-        assert_eq!(Bench::framed().refused(source_of(|s| s.dominant_entity_share = Some(0.4))), [G::ReflectDistribution]);
+        assert_eq!(
+            Bench::framed().refused(source_of(|s| s.dominant_entity_share = Some(0.4))),
+            [G::ReflectDistribution]
+        );
     }
 
     #[test]

@@ -153,7 +153,10 @@ pub fn pilot(arms: &[&str]) -> Command {
         latency_ms: 2.0,
         problems: Vec::new(),
     };
-    Command::Pilot(Pilot { row: RowId::from("r_000"), arms: arms.iter().map(|a| (ArmId::from(*a), good.clone())).collect() })
+    Command::Pilot(Pilot {
+        row: RowId::from("r_000"),
+        arms: arms.iter().map(|a| (ArmId::from(*a), good.clone())).collect(),
+    })
 }
 
 pub fn start() -> StartPass {
@@ -242,13 +245,18 @@ pub fn lock_arms(state: &State) -> LockArms {
 }
 
 pub fn open_test(fingerprints: &BTreeMap<ArmId, Digest>) -> OpenTest {
-    OpenTest { rows: rows_of(Split::Test), fingerprints: fingerprints.clone(), locked_fingerprints: fingerprints.clone() }
+    OpenTest {
+        rows: rows_of(Split::Test),
+        fingerprints: fingerprints.clone(),
+        locked_fingerprints: fingerprints.clone(),
+    }
 }
 
 pub fn verdict(state: &State, right: impl Fn(&str, u32) -> usize) -> Command {
     let records = records(state, right);
     let rows = rows().into_iter().map(|r| (r.row.clone(), r)).collect();
-    let arms: Vec<ArmId> = state.test_pass().map(|p| p.plan.arms.iter().map(|(a, _)| a.clone()).collect()).unwrap_or_default();
+    let arms: Vec<ArmId> =
+        state.test_pass().map(|p| p.plan.arms.iter().map(|(a, _)| a.clone()).collect()).unwrap_or_default();
     let table = table(&frame(), &summary(), &arms, &rows, &records).expect("the kit's records make a table");
     Command::Verdict(ReachVerdict { table, records_digest: records_digest(&records) })
 }
@@ -314,7 +322,8 @@ impl Bench {
 
     /// One more iteration, proposed, piloted and scored.
     pub fn iterated(self, text: &str) -> Self {
-        let bench = self.given(Command::Propose(propose(text))).given(pilot(&["next"])).given(Command::StartPass(start()));
+        let bench =
+            self.given(Command::Propose(propose(text))).given(pilot(&["next"])).given(Command::StartPass(start()));
         let done = complete(&bench.state, skill);
         bench.given(done)
     }

@@ -32,10 +32,9 @@ pub(super) fn decide(state: &State, command: ReachVerdict) -> Result<Vec<Event>,
         .into());
     }
     match judge(&frame.rule(), &command.table) {
-        Ok(verdict) => Ok(vec![Event::VerdictReached {
-            verdict: Box::new(verdict),
-            records_digest: command.records_digest,
-        }]),
+        Ok(verdict) => {
+            Ok(vec![Event::VerdictReached { verdict: Box::new(verdict), records_digest: command.records_digest }])
+        }
         Err(error) => Err(Problem::new(
             "ship_rule",
             error.to_string(),
@@ -58,10 +57,7 @@ pub(super) fn decide_conclude(state: &State, command: Conclude) -> Result<Vec<Ev
     if state.stage != Stage::Concluded {
         return Err(Problem::new("stage", "there is no verdict yet", "Call `verdict`.").into());
     }
-    Ok(vec![Event::Concluded {
-        folder: command.folder,
-        files: command.files,
-    }])
+    Ok(vec![Event::Concluded { folder: command.folder, files: command.files }])
 }
 
 #[cfg(test)]

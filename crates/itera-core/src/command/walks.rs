@@ -1,6 +1,8 @@
 //! Random walks: no sequence of commands reaches a verdict without the steps before it.
 
-use super::testkit::{Bench, complete, draft, gate, lock, lock_arms, open_test, pilot, propose, rows_of, skill, source, start, verdict};
+use super::testkit::{
+    Bench, complete, draft, gate, lock, lock_arms, open_test, pilot, propose, rows_of, skill, source, start, verdict,
+};
 use super::{Command, abandon::Abandon, pass::CancelPass, read_rows::ReadRows};
 use crate::event::{ChangeClass, Event, PassKind};
 use crate::ids::{RowId, Split};
@@ -28,7 +30,9 @@ fn command(bench: &Bench, choice: u8, salt: u8) -> Command {
         13 if bench.state.test_pass().is_some() => verdict(&bench.state, skill),
         14 => Command::ReadRows(ReadRows { rows: vec![(RowId(format!("r_{:03}", 20 + salt % 60)), Some(Split::Dev))] }),
         15 if salt == 0 => Command::Abandon(Abandon { reason: "walk".into() }),
-        _ => Command::ReadRows(ReadRows { rows: rows_of(Split::Test).into_iter().take(1).map(|r| (r, Some(Split::Test))).collect() }),
+        _ => Command::ReadRows(ReadRows {
+            rows: rows_of(Split::Test).into_iter().take(1).map(|r| (r, Some(Split::Test))).collect(),
+        }),
     }
 }
 

@@ -136,7 +136,11 @@ pub(super) fn arm(spec: &RuleSpec, arm: &ArmVerdict) -> String {
             format!("`{name}` measures {effect}; the required gain is ruled out{}.", gain_words(spec, arm))
         }
         (Outcome::Kill { harm: true }, _) => {
-            format!("`{name}` measures {effect}: it does harm; its upper bound is {}, below zero{}.", pp(upper), losing(spec, arm))
+            format!(
+                "`{name}` measures {effect}: it does harm; its upper bound is {}, below zero{}.",
+                pp(upper),
+                losing(spec, arm)
+            )
         }
         (Outcome::Kill { .. }, _) => format!(
             "`{name}` measures {effect}: its upper bound {} is below {}{}.",
