@@ -353,7 +353,7 @@ fn iterations(page: &mut Vec<Block>, data: &DataJson) {
             None => "No gate has judged it.".to_owned(),
         };
         page.push(Block::Paragraph(format!(
-            "**{}.{} `{}` becomes version {}.** {} Change: {} {found} {gate}",
+            "**Sprint {}, iteration {}: `{}` becomes version {}.** {} Change: {} {found} {gate}",
             i.sprint,
             i.iteration,
             i.arm,

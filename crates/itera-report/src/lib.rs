@@ -12,3 +12,8 @@ pub mod record;
 pub mod report_html;
 pub mod timeline;
 pub mod words;
+
+#[cfg(test)]
+mod pages_tests;
+#[cfg(test)]
+mod testkit;

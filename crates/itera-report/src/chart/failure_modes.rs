@@ -50,7 +50,7 @@ pub fn draw(data: &DataJson) -> Card {
             card.line((MARGIN, edge), (WIDTH - MARGIN, edge), GRID, 1.0);
         }
         let name = if mode.name.trim().is_empty() { &mode.id } else { &mode.name };
-        let lines = text::wrap(name, 12.5, Weight::SemiBold, NAMES - 20.0, 2);
+        let lines = text::wrap(name, 12.5, Weight::SemiBold, NAMES - 20.0, if arms.len() > 2 { 3 } else { 2 });
         let weight = mode.severity_weight.map(|w| format!("weight {}", trimmed(w)));
         let mut line_y = middle + 4.5 - (lines.len() as f64 + weight.iter().len() as f64 - 1.0) * 7.5;
         for line in lines {

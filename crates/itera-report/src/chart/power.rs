@@ -59,7 +59,9 @@ pub fn draw(data: &DataJson) -> Card {
         card.text(truth(point), x, bottom + 18.0, Type::new(12.0, INK).bold().middle());
         if let Some(scenario) = &point.scenario {
             let kind = Type::new(10.5, MUTED).middle();
-            for (j, line) in text::wrap(scenario, kind.size, Weight::Regular, slot - 8.0, 3).into_iter().enumerate() {
+            for (j, line) in
+                text::wrap(assumption(scenario), kind.size, Weight::Regular, slot - 8.0, 4).into_iter().enumerate()
+            {
                 let y = bottom + 33.0 + 13.0 * j as f64;
                 card.text(line, x, y, kind);
                 lowest = lowest.max(y);
@@ -85,6 +87,19 @@ pub fn draw(data: &DataJson) -> Card {
     card
 }
 
+/// The assumption without the effect, which stands above it: `+5.0pp (the minimum effect)`.
+fn assumption(scenario: &str) -> &str {
+    let effect = |word: &str| {
+        let number = word.strip_suffix("pp").filter(|n| n.starts_with(['+', '-', '\u{2212}']));
+        number.is_some_and(|n| n.chars().skip(1).all(|c| c.is_ascii_digit() || c == '.'))
+    };
+    let rest = match scenario.split_once(' ') {
+        Some((word, rest)) if effect(word) => rest.trim(),
+        _ => scenario,
+    };
+    rest.strip_prefix('(').and_then(|r| r.strip_suffix(')')).unwrap_or(rest)
+}
+
 fn truth(point: &OperatingPoint) -> String {
     words::pp(point.truth_pp / 100.0).trim_end_matches(".0").to_owned()
 }
@@ -99,4 +114,16 @@ fn legend(card: &mut Card) -> f64 {
         x += 18.0 + kind.width(name) * 1.04 + 22.0;
     }
     y + 24.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::assumption;
+
+    #[test]
+    fn the_effect_is_not_said_twice() {
+        assert_eq!(assumption("+5.0pp (the minimum effect)"), "the minimum effect");
+        assert_eq!(assumption("+10.0pp overall, but -8.0pp in slice a=b"), "overall, but -8.0pp in slice a=b");
+        assert_eq!(assumption("one slice loses 8 pp"), "one slice loses 8 pp");
+    }
 }

@@ -122,7 +122,9 @@ struct End<'a> {
 
 fn draw_end(card: &mut Card, end: &End<'_>, y: f64) {
     let kind = Type::new(12.5, end.color).bold();
-    card.line((end.at.0 + 9.0, end.at.1), (RIGHT + 16.0, y), end.color.tint(0.45), 0.8);
+    // Level up to the edge: a slope would look like scores that nobody measured.
+    card.line((end.at.0 + 9.0, end.at.1), (RIGHT + 2.0, end.at.1), end.color.tint(0.45), 0.8);
+    card.line((RIGHT + 2.0, end.at.1), (RIGHT + 16.0, y), end.color.tint(0.45), 0.8);
     let lines = text::wrap(words::name(end.arm), kind.size, kind.weight, LABELS - 22.0, 2);
     let mut line_y = y + 4.5 - lines.len() as f64 * 7.5;
     for line in lines {
