@@ -629,7 +629,7 @@ fn operating(record: &Record) -> Vec<out::OperatingPoint> {
             .iter()
             .map(|p| out::OperatingPoint {
                 truth_pp: p.effect_pp,
-                scenario: Some(p.truth.clone()),
+                scenario: Some(polished(&p.truth)),
                 ship: p.ship,
                 scope: p.scope,
                 kill: p.kill,

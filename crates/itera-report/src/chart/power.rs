@@ -20,8 +20,16 @@ const PARTS: [(&str, Color, Color); 4] = [
 ];
 
 pub fn draw(data: &DataJson) -> Card {
-    let mut card =
-        Card::new("What this design would find: chance of each outcome by true effect", &words::subtitle(data, true));
+    let subtitle = match data.design {
+        Some(design) => format!(
+            "{} · about {} planned test rows · {} trials per row",
+            data.experiment.name,
+            words::count(design.test_rows),
+            data.experiment.trials_per_arm.unwrap_or(1)
+        ),
+        None => words::subtitle(data, true),
+    };
+    let mut card = Card::new("What this design would find: chance of each outcome by true effect", &subtitle);
     let mut points: Vec<&OperatingPoint> = data.operating_characteristics.iter().collect();
     // Plain truths in order, then those with a further assumption as they were given.
     points.sort_by(|a, b| {
@@ -89,12 +97,11 @@ pub fn draw(data: &DataJson) -> Card {
 
 /// The assumption without the effect, which stands above it: `+5.0pp (the minimum effect)`.
 fn assumption(scenario: &str) -> &str {
-    let effect = |word: &str| {
-        let number = word.strip_suffix("pp").filter(|n| n.starts_with(['+', '-', '\u{2212}']));
-        number.is_some_and(|n| n.chars().skip(1).all(|c| c.is_ascii_digit() || c == '.'))
+    let effect = |number: &str| {
+        number.starts_with(['+', '-', '\u{2212}']) && number.chars().skip(1).all(|c| c.is_ascii_digit() || c == '.')
     };
-    let rest = match scenario.split_once(' ') {
-        Some((word, rest)) if effect(word) => rest.trim(),
+    let rest = match scenario.split_once("pp ") {
+        Some((number, rest)) if effect(number.trim_end()) => rest.trim(),
         _ => scenario,
     };
     rest.strip_prefix('(').and_then(|r| r.strip_suffix(')')).unwrap_or(rest)
@@ -123,6 +130,7 @@ mod tests {
     #[test]
     fn the_effect_is_not_said_twice() {
         assert_eq!(assumption("+5.0pp (the minimum effect)"), "the minimum effect");
+        assert_eq!(assumption("+0.0 pp (no effect)"), "no effect");
         assert_eq!(assumption("+10.0pp overall, but -8.0pp in slice a=b"), "overall, but -8.0pp in slice a=b");
         assert_eq!(assumption("one slice loses 8 pp"), "one slice loses 8 pp");
     }
