@@ -133,6 +133,44 @@ fn the_conclusion_says_what_why_how_sure_and_what_it_costs() {
 }
 
 #[test]
+fn every_outcome_has_its_ruling_and_a_question_that_is_not_more_of_the_same() {
+    use crate::conclusion::conclusion_md;
+    use crate::data_json::Outcome;
+    for (outcome, headline, ruling, question) in [
+        (
+            Outcome::Scope,
+            "# Ship `v2` on segment=enterprise only: small",
+            "replaces `v1` on segment=enterprise; elsewhere `v1` stays",
+            "What is different about segment=smb, where `v2` measures",
+        ),
+        (
+            Outcome::Kill,
+            "# Keep `v1`: small",
+            "No arm can pass the rule",
+            "Which other mechanism would move *code right*",
+        ),
+        (Outcome::Underpowered, "# Underpowered: small", "These rows cannot tell", "on about 900 fresh test rows"),
+    ] {
+        let mut data = data(&FILES);
+        data.verdict.outcome = Some(outcome);
+        data.verdict.winner = (outcome == Outcome::Scope).then(|| "v2".to_owned());
+        for arm in &mut data.verdict.per_arm {
+            arm.outcome = outcome;
+            arm.slices = vec!["segment=enterprise".to_owned()];
+            arm.floor_open = vec!["segment=smb".to_owned()];
+            arm.rows_needed = Some(900);
+            arm.sentence = format!("`{}` measures something", arm.arm);
+        }
+        let page = conclusion_md(&data);
+        for expected in [headline, ruling, question] {
+            assert!(page.contains(expected), "`{expected}` is not in\n{page}");
+        }
+        assert!(page.contains("It loses in segment=smb at \u{2212}"), "{page}");
+        assert!(!page.contains("more iterations"));
+    }
+}
+
+#[test]
 fn an_arm_that_a_gate_killed_is_reported_without_a_test() {
     use itera_core::event::Event;
     let mut record = record(&Told::default());

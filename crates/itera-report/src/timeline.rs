@@ -80,7 +80,7 @@ fn words(event: &Event, passes: &BTreeMap<u32, PassKind>) -> String {
             if *passed { "every field was there" } else { "something was missing" }
         ),
         Event::PassStarted { pass } => format!(
-            "**{}**: {} calls over {} rows, {} trial(s) each.",
+            "**{}**: {} calls over {} rows{}, {} trial(s) each.",
             if pass.kind == PassKind::Test {
                 "Test opened".to_owned()
             } else {
@@ -88,6 +88,10 @@ fn words(event: &Event, passes: &BTreeMap<u32, PassKind>) -> String {
             },
             count(pass.calls),
             count(pass.rows.len() as u64),
+            match pass.train_rows.len() as u64 {
+                0 => String::new(),
+                n => format!(" and {} of train", count(n)),
+            },
             pass.trials
         ),
         Event::PassCompleted { pass, records, failed_calls, cost_usd, iteration, .. } => {
