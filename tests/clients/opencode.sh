@@ -5,8 +5,9 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -z "${IN_NAMESPACE:-}" ]; then
   cache=${CLIENT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/auto-itera-clients}/opencode
-  client=$cache/node_modules/.bin/opencode
-  [ -x "$client" ] || npm install --no-audit --no-fund --prefix "$cache" opencode-ai > /dev/null 2>&1
+  find_client() { for c in "$cache"/node_modules/.bin/opencode "$cache"/node_modules/opencode-linux-*/bin/opencode "$cache"/node_modules/opencode-darwin-*/bin/opencode; do [ -x "$c" ] && "$c" --version > /dev/null 2>&1 && echo "$c" && return; done; }
+  client=$(find_client)
+  [ -n "$client" ] || { npm install --no-audit --no-fund --prefix "$cache" opencode-ai > /dev/null 2>&1; client=$(find_client); }
   [ -x "$client" ] || { echo "SKIP: opencode cannot be installed from the registry"; echo "0 passed, 0 failed"; exit 0; }
   export OPENCODE_BIN=$client IN_NAMESPACE=1
   if unshare -n true 2>/dev/null; then exec unshare -n "$0" "$@"; fi

@@ -72,6 +72,27 @@ enum Verb {
     Chart(crate::chart_cmd::ChartArgs),
     /// Sign the attestation of a conclusion, or make a key for it.
     Attest(crate::attest_cmd::AttestArgs),
+    /// Register the server with an editor: a diff first, then a backup and the write.
+    Init {
+        /// The editor.
+        #[arg(long)]
+        client: crate::init::Client,
+        /// The project's folder.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Write without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Explain what is wrong with an installation; exit code 1 where something is.
+    Doctor {
+        /// The project's folder.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Print the checks as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Answer a hook of an editor: its JSON on stdin, the answer on stdout.
     Hook {
         /// Which hook.
@@ -103,6 +124,8 @@ pub fn run() -> ExitCode {
         Verb::Verify { dir, json, public_key } => verify(&dir, json, public_key.as_deref()),
         Verb::Chart(args) => finish(crate::chart_cmd::run(&args)),
         Verb::Attest(args) => finish(crate::attest_cmd::run(&args)),
+        Verb::Init { client, dir, yes } => finish(crate::init::run(client, &dir, yes)),
+        Verb::Doctor { dir, json } => finish(crate::doctor::run(&dir, json)),
         Verb::Hook { event } => finish(crate::hook::run(event)),
         Verb::Guards => print(&guards_page()),
         Verb::Tools => print(&tools_table()),
