@@ -218,7 +218,7 @@ pub fn run(client: Client, dir: &Path, yes: bool) -> anyhow::Result<bool> {
         writeln!(out, "{}: already registered in {}", client.name(), file.display())?;
         return Ok(true);
     }
-    let name = file.display().to_string();
+    let name = file.display().to_string().trim_start_matches('/').to_owned();
     let diff =
         SnapshotDiff::between(&[(name, before.clone().map(String::into_bytes), Some(after.clone().into_bytes()))]);
     writeln!(out, "{}", diff.text.trim_end())?;

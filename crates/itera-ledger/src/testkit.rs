@@ -120,7 +120,7 @@ pub(crate) fn sourced() -> Event {
         severity: None,
         numeric_spread: BTreeMap::new(),
     };
-    Event::RowsSourced { summary: Box::new(summary), rows_digest: Digest::of(b"") }
+    Event::RowsSourced { summary: Box::new(summary), rows_digest: Digest::of(b""), seen_before: Vec::new() }
 }
 
 pub(crate) fn row(id: &str, split: Split) -> SampledRow {

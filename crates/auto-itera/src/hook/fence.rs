@@ -176,7 +176,7 @@ impl Fence {
         for word in shell::words(&spoken) {
             for word in glob::braces(word) {
                 if let Some(denial) =
-                    self.word(&cwds, &word, runs_code).filter(|d| !(names_only && !d.0.contains(".auto-itera")))
+                    self.word(&cwds, &word, runs_code).filter(|d| !names_only || d.0.contains(".auto-itera"))
                 {
                     return Some(denial);
                 }

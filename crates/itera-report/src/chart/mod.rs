@@ -1,9 +1,9 @@
 //! Charts, drawn from a [`DataJson`] alone: SVG first, PNG from the SVG.
 //!
-//! Data's way through: one module per chart lays the figures out on a [`card`] (title, subtitle,
-//! notes, background), which writes shapes and text to a [`canvas`]; [`raster`] turns the SVG into a
+//! Data's way through: one module per chart lays the figures out on a `card` (title, subtitle,
+//! notes, background), which writes shapes and text to a `canvas`; `raster` turns the SVG into a
 //! PNG. Geometry goes through plotters' SVG backend at a hundredth of a pixel; text is written by the
-//! canvas, since it must be measured with the embedded fonts ([`text`]) to be kept apart and unclipped.
+//! canvas, since it must be measured with the embedded fonts (`text`) to be kept apart and unclipped.
 //!
 //! The same data gives the same bytes: no clock, no system fonts, no hash maps.
 
