@@ -8,6 +8,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 repo=$(cd "$here/../.." && pwd)
 out=${1:-$(mktemp -d)}
+mkdir -p "$out"
 binary=${AUTO_ITERA:-$repo/target/debug/auto-itera}
 cache=${CLIENT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/auto-itera-clients}
 skip() { echo "SKIP: $1"; echo "0 passed, 0 failed"; exit 0; }
@@ -56,6 +57,11 @@ for version in ${CLIENT_VERSIONS:-2.1.330}; do
   python3 "$here/check.py" "$run" "$run/project" "$binary" > "$run/check.txt" 2>&1
   cat "$run/check.txt"; count "$run/check.txt"
 done
+for other in launcher packages; do
+  echo "== $other"
+  "$here/$other.sh" "$binary" > "$out/$other.txt" 2>&1; cat "$out/$other.txt"; count "$out/$other.txt"
+done
+echo "== opencode"
 if [ -x "$here/opencode.sh" ]; then "$here/opencode.sh" "$out/opencode" "$binary" > "$out/opencode.txt" 2>&1; cat "$out/opencode.txt"; count "$out/opencode.txt"; fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
