@@ -26,6 +26,9 @@ served() { printf '%s\n' "$ask" | start "$1" serve; }
 hooked() { printf '%s' "$1" | env -i HOME="$tmp/home" XDG_DATA_HOME="$tmp/data" CLAUDE_PROJECT_DIR="$tmp/project" PATH="/usr/bin:/bin" "$launcher" hook pre-tool-use; }
 
 check "takes the binary on PATH" "^auto-itera $version$" start "$tmp/path" --version
+check "remembers what it found for the hooks" "^0$" bash -c "printf '' | env -i HOME=$tmp/home XDG_DATA_HOME=$tmp/data PATH=$tmp/path:/usr/bin:/bin $launcher serve > /dev/null 2>&1; grep -c -v $tmp/path/auto-itera $tmp/data/auto-itera/bin/$version.found"
+check "answers a hook by it" '^end$' bash -c "printf '%s' '{\"cwd\":\"/\",\"tool_name\":\"Bash\",\"tool_input\":{}}' | env -i HOME=$tmp/home XDG_DATA_HOME=$tmp/data PATH=/usr/bin:/bin $launcher hook pre-tool-use; echo end"
+rm -f "$tmp/data/auto-itera/bin/$version.found"
 check "passes over another version on PATH" "^auto-itera $version$" start "$tmp/old:$tmp/path" --version
 check "says what is missing, with exit code 1" "code 1" bash -c "env -i HOME=$tmp/home XDG_DATA_HOME=$tmp/data AUTO_ITERA_NO_DOWNLOAD=1 PATH=$tmp/old:/usr/bin:/bin $launcher --version; echo code \$?"
 check "serves without the engine: initialize" '"id":0,"result".*"protocolVersion":"2025-11-25"' served "$tmp/old"
