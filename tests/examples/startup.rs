@@ -60,7 +60,8 @@ fn main() -> std::io::Result<ExitCode> {
     else {
         return Err(std::io::Error::other("usage: startup RUNS OURS BARE"));
     };
-    let (ours, bare) = (Path::new(ours), Path::new(bare));
+    // Full paths: the servers start in another folder.
+    let (ours, bare) = (&Path::new(ours).canonicalize()?, &Path::new(bare).canonicalize()?);
     // Once unmeasured, so that both are in the page cache.
     start(ours)?;
     start(bare)?;

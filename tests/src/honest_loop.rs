@@ -99,6 +99,48 @@ async fn an_honest_loop_reaches_a_verdict_that_anyone_can_verify() {
     every_changed_byte_is_found(&elsewhere, &clone).await;
 }
 
+/// The same keywords as one long-running process: a line in, a line out, matched by the id.
+const WORKER: &str = r#"#!/bin/sh
+while IFS= read -r line; do
+  id=${line#*\"id\":\"}
+  case "$line" in
+    *invoice*|*charged*) queue=billing ;;
+    *refund*) queue=refund ;;
+    *) queue=other ;;
+  esac
+  printf '{"id":"%s","output":"%s","cost_usd":0.001}\n' "${id%%\"*}" "$queue"
+done
+"#;
+
+#[tokio::test]
+async fn a_worker_answers_as_a_command_does() {
+    let world = World::new();
+    world.write("arms/worker.sh", WORKER);
+    let server = world.server().await;
+    let frame = fixture::frame_with(|f| {
+        let mut worker = fixture::arm_spec("worker", "the same keywords as next, in a process that stays");
+        worker["kind"] = json!("worker");
+        worker["reference"] = json!("arms/worker.sh:5");
+        f["arms"][1] = worker;
+    });
+    server.lock(frame).await;
+    server.ok("source_rows", json!({})).await;
+    let pilot = server.ok("pilot", json!({})).await;
+    assert_eq!(pilot["data"]["arms"]["worker"]["cost_usd"], 0.001, "{pilot:#}");
+    server.ok("score_start", json!({})).await;
+    let scored = server.wait().await;
+    let of = |arm: &str| scored["data"]["arms"].as_array().unwrap().iter().find(|a| a["arm"] == arm).cloned().unwrap();
+    assert_eq!(of("worker")["mean_of_each_trial"], of("next")["mean_of_each_trial"], "{scored:#}");
+    assert_eq!(of("worker")["failed_calls"], 0);
+    server.ok("lock_arms", json!({})).await;
+    server.ok("open_test", json!({})).await;
+    server.wait().await;
+    let verdict = server.ok("verdict", json!({})).await;
+    let (code, text) = world.run(&["verify", verdict["data"]["folder"].as_str().expect("a folder")]).await;
+    assert_eq!(code, 0, "{text}");
+    server.close().await;
+}
+
 /// Changes, appends and deletes single bytes of each file of the folder.
 async fn every_changed_byte_is_found(world: &World, dir: &Path) {
     let mut missed = Vec::new();
