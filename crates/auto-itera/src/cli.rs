@@ -104,6 +104,9 @@ enum Verb {
     Tools,
     /// Print the JSON Schema of data.json.
     Schema,
+    /// Print the schemas of the tools, as they are committed.
+    #[command(hide = true)]
+    ToolSchemas,
     /// Act as an arm of the demo: reads a row on stdin, answers on stdout.
     #[command(hide = true)]
     DemoArm {
@@ -129,6 +132,9 @@ pub fn run() -> ExitCode {
         Verb::Hook { event } => finish(crate::hook::run(event)),
         Verb::Guards => print(&guards_page()),
         Verb::Tools => print(&tools_table()),
+        Verb::ToolSchemas => {
+            print(&format!("{}\n", serde_json::to_string(&crate::tools::generated_schemas()).unwrap_or_default()))
+        }
         Verb::Schema => print(&format!(
             "{}\n",
             serde_json::to_string_pretty(&itera_report::data_json::schema()).unwrap_or_default()
@@ -145,9 +151,11 @@ fn serve(project: Option<PathBuf>) -> ExitCode {
     // stdout carries the protocol only; logs go to stderr.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("AUTO_ITERA_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        .with_max_level(
+            std::env::var("AUTO_ITERA_LOG")
+                .ok()
+                .and_then(|l| l.parse().ok())
+                .unwrap_or(tracing::level_filters::LevelFilter::WARN),
         )
         .init();
     let root = project.or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| PathBuf::from("."));
